@@ -1,0 +1,82 @@
+/**
+ * Every way a packet can be lost, numbered. `drop(packet, reason)` is the only way to lose one, and every reason is a
+ * counter that `tapway stats` prints with its line of help. Names are stable: scripts and tests rely on them.
+ *
+ * 0 is not a reason: a codec's `check` returns OK when the header may be read without further tests.
+ */
+
+export interface ReasonRow {
+  readonly name: string
+  readonly help: string
+}
+
+export const OK = 0
+
+const rows: ReasonRow[] = [{ name: 'ok', help: 'not a drop' }]
+const reason = (name: string, help: string): number => rows.push({ name, help }) - 1
+
+// Ports and frames
+export const FRAME_TOO_SHORT = reason('frame-too-short', 'shorter than an Ethernet header (14 bytes)')
+export const BAD_OFFLOAD_HEADER = reason('bad-offload-header', 'the virtio-net header does not fit the frame it stands before')
+export const PORT_DOWN = reason('port-down', 'the port is set down, or its device is')
+export const PORT_GONE = reason('port-gone', 'the port was removed while the packet was on its way')
+export const TX_QUEUE_FULL = reason('tx-queue-full', 'the device did not take the frame: its queue is full')
+export const TX_ERROR = reason('tx-error', 'the kernel refused the frame (see the log for the errno)')
+export const NO_BUFFER = reason('no-buffer', 'no free packet buffer; the pool is bounded')
+export const MTU_EXCEEDED = reason('mtu-exceeded', 'the frame is larger than the MTU of the port it would leave by')
+export const CANNOT_SEGMENT = reason('cannot-segment', 'a super-frame of a kind that cannot be cut, for a port without offloads')
+
+// Bridge
+export const SOURCE_MAC_INVALID = reason('source-mac-invalid', 'source MAC address is a group address or zero')
+export const LINK_LOCAL_RESERVED = reason('link-local-reserved', 'destination 01-80-C2-00-00-0X is never forwarded by a bridge (IEEE 802.1D 7.12.6)')
+export const SAME_PORT = reason('same-port', 'the destination is on the port the frame came from')
+export const NO_OTHER_PORT = reason('no-other-port', 'nobody to flood to: no other port of the bridge is up')
+
+// Interfaces of routers and bridges
+export const NOT_FOR_US = reason('not-for-us', 'flooded to a router or bridge address whose MAC it is not')
+export const PROTOCOL_UNKNOWN = reason('protocol-unknown', 'neither IPv4 nor ARP')
+
+// ARP
+export const ARP_MALFORMED = reason('arp-malformed', 'not an Ethernet/IPv4 ARP packet, or cut short (RFC 826)')
+export const ARP_IGNORED = reason('arp-ignored', 'an ARP packet for somebody else, or one that needs no answer')
+export const NEIGH_TABLE_FULL = reason('neigh-table-full', 'the neighbour table is at its limit')
+export const NEIGH_FAILED = reason('neigh-failed', 'the next hop did not answer ARP')
+export const NEIGH_QUEUE_FULL = reason('neigh-queue-full', 'too many packets were waiting for ARP; the oldest went')
+
+// IPv4, received
+export const IP_TRUNCATED = reason('ip-truncated', 'the packet ends before its IPv4 header or total length does')
+export const IP_HEADER_INVALID = reason('ip-header-invalid', 'IPv4 version, header length or total length is wrong')
+export const IP_CHECKSUM = reason('ip-checksum', 'the IPv4 header checksum is wrong')
+export const IP_OPTIONS_INVALID = reason('ip-options-invalid', 'malformed IPv4 options; parameter problem sent where one is due')
+export const SOURCE_ROUTE_REFUSED = reason('source-route-refused', 'source-routed packet (LSRR or SSRR)')
+export const MARTIAN_SOURCE = reason('martian-source', 'a source address that cannot be one (RFC 1812 5.3.7)')
+export const MARTIAN_DESTINATION = reason('martian-destination', 'a destination address that must not be forwarded (RFC 1812 5.3.7)')
+export const RP_FILTER = reason('rp-filter', 'the source is not reachable by the interface it came from (RFC 1812 5.3.8)')
+export const LINK_BROADCAST = reason('link-broadcast', 'unicast IPv4 packet in a link-layer broadcast or multicast frame')
+export const MULTICAST_NOT_ROUTED = reason('multicast-not-routed', 'IPv4 multicast nobody here listens to; it is not routed')
+export const DIRECTED_BROADCAST = reason('directed-broadcast', 'broadcast to a connected network, not forwarded (RFC 2644)')
+
+// IPv4, forwarded
+export const FORWARDING_DISABLED = reason('forwarding-disabled', 'not for this host, and forwarding is off')
+export const NO_ROUTE = reason('no-route', 'no route to the destination')
+export const ROUTE_BLACKHOLE = reason('route-blackhole', 'a blackhole route')
+export const ROUTE_UNREACHABLE = reason('route-unreachable', 'an unreachable route; host unreachable sent')
+export const ROUTE_PROHIBIT = reason('route-prohibit', 'a prohibit route; administratively prohibited sent')
+export const TTL_EXCEEDED = reason('ttl-exceeded', 'time to live ran out; time exceeded sent')
+export const FRAGMENTATION_NEEDED = reason('fragmentation-needed', 'too big for the next link and DF is set; fragmentation needed sent')
+
+// IPv4, delivered here
+export const REASSEMBLY_TIMEOUT = reason('reassembly-timeout', 'not all fragments came in time')
+export const REASSEMBLY_OVERLAP = reason('reassembly-overlap', 'overlapping or inconsistent fragments')
+export const REASSEMBLY_FULL = reason('reassembly-full', 'too many datagrams were being reassembled')
+export const PROTOCOL_UNREACHABLE = reason('protocol-unreachable', 'a transport protocol nobody takes here')
+export const PORT_UNREACHABLE = reason('port-unreachable', 'a UDP or TCP port nobody listens on here')
+export const BROADCAST_IGNORED = reason('broadcast-ignored', 'broadcast or multicast that nobody takes here')
+export const ICMP_MALFORMED = reason('icmp-malformed', 'ICMP message too short or with a wrong checksum')
+export const ICMP_IGNORED = reason('icmp-ignored', 'ICMP message that needs no action here')
+export const UDP_MALFORMED = reason('udp-malformed', 'UDP datagram with a wrong length or checksum')
+export const TCP_MALFORMED = reason('tcp-malformed', 'TCP segment too short or with a wrong checksum')
+
+/** All reasons by number; row 0 is OK. */
+export const REASONS: readonly ReasonRow[] = rows
+export const REASON_COUNT = rows.length

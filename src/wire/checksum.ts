@@ -1,0 +1,37 @@
+/**
+ * The Internet checksum (RFC 1071) and its incremental update (RFC 1624, equation 3).
+ *
+ * `sum…` functions give an unfolded one's-complement sum (at most 2^31 for 64 KiB); `fold` brings it to 16 bits; a checksum
+ * field holds the complement of the folded sum. A header with a correct checksum sums to 0xffff.
+ */
+
+/** Sum of `length` bytes at `o` as big-endian 16-bit words, an odd last byte padded with zero; add `initial`. */
+export const sumBytes = (view: DataView, o: number, length: number, initial: number): number => {
+  let sum = initial
+  const end = o + (length & ~1)
+  for (; o < end; o += 2) sum += view.getUint16(o)
+  if (length & 1) sum += view.getUint8(o) << 8
+  return sum
+}
+
+export const fold = (sum: number): number => {
+  let s = sum
+  while (s > 0xffff) s = (s & 0xffff) + Math.floor(s / 65536)
+  return s
+}
+
+/** Checksum of a byte range: complement of the folded sum. */
+export const checksum = (view: DataView, o: number, length: number, initial = 0): number =>
+  ~fold(sumBytes(view, o, length, initial)) & 0xffff
+
+/** Sum of the TCP/UDP pseudo-header (RFC 793 3.1, RFC 768): addresses, protocol, length of header and data. */
+export const pseudoSum = (source: number, destination: number, protocol: number, length: number): number =>
+  (source >>> 16) + (source & 0xffff) + (destination >>> 16) + (destination & 0xffff) + protocol + length
+
+/** New checksum when one 16-bit word goes from `from` to `to`: HC' = ~(~HC + ~m + m') (RFC 1624). A bad checksum stays bad. */
+export const updateChecksum = (sum: number, from: number, to: number): number => {
+  let s = (~sum & 0xffff) + (~from & 0xffff) + (to & 0xffff)
+  s = (s & 0xffff) + (s >>> 16)
+  s = (s & 0xffff) + (s >>> 16)
+  return ~s & 0xffff
+}

@@ -1,0 +1,31 @@
+/** Ethernet II frames (IEEE 802.3 clause 3, RFC 894) and the 802.1Q tag (IEEE 802.1Q 9.3). Offsets from the frame's first byte. */
+import { FRAME_TOO_SHORT, OK } from '../reason.js'
+import { setMac } from './mac.js'
+
+export const ETHERNET_HEADER = 14
+export const OFF_DESTINATION = 0
+export const OFF_SOURCE = 6
+export const OFF_ETHERTYPE = 12
+
+export const ETHERTYPE_IPV4 = 0x0800
+export const ETHERTYPE_ARP = 0x0806
+export const ETHERTYPE_IPV6 = 0x86dd
+export const ETHERTYPE_VLAN = 0x8100
+export const ETHERTYPE_QINQ = 0x88a8
+export const VLAN_TAG = 4
+
+export const checkEthernet = (length: number): number => (length < ETHERNET_HEADER ? FRAME_TOO_SHORT : OK)
+
+export const etherType = (view: DataView, o: number): number => view.getUint16(o + OFF_ETHERTYPE)
+/** Tag control information of a tagged frame: priority 3 bits, DEI 1, VLAN id 12. */
+export const vlanTci = (view: DataView, o: number): number => view.getUint16(o + ETHERNET_HEADER)
+export const vlanId = (tci: number): number => tci & 0xfff
+
+/** Writes the 14-byte header; MAC addresses as (hi, lo) pairs. */
+export const writeEthernet = (
+  view: DataView, o: number, dstHi: number, dstLo: number, srcHi: number, srcLo: number, type: number
+): void => {
+  setMac(view, o + OFF_DESTINATION, dstHi, dstLo)
+  setMac(view, o + OFF_SOURCE, srcHi, srcLo)
+  view.setUint16(o + OFF_ETHERTYPE, type)
+}

@@ -1,0 +1,45 @@
+/** IPv4 addresses and prefixes as int32 in host order (RFC 791 3.2, RFC 4632). */
+
+/** Int32 of dotted decimal; undefined when the text is no address. Leading zeros are refused, as inet_pton(3) does. */
+export const parseIp4 = (text: string): number | undefined => {
+  const m = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text)
+  if (m === null) return undefined
+  let address = 0
+  for (let i = 1; i <= 4; i++) {
+    const part = m[i]!
+    if (Number(part) > 255 || (part.length > 1 && part.startsWith('0'))) return undefined
+    address = (address << 8) | Number(part)
+  }
+  return address
+}
+
+export const formatIp4 = (a: number): string => `${a >>> 24}.${(a >>> 16) & 255}.${(a >>> 8) & 255}.${a & 255}`
+
+/** Network mask of a prefix length 0..32. */
+export const maskOf = (prefixLength: number): number => (prefixLength === 0 ? 0 : -1 << (32 - prefixLength))
+export const networkOf = (address: number, prefixLength: number): number => address & maskOf(prefixLength)
+export const broadcastOf = (address: number, prefixLength: number): number => address | ~maskOf(prefixLength)
+export const inPrefix = (address: number, network: number, prefixLength: number): boolean =>
+  ((address ^ network) & maskOf(prefixLength)) === 0
+
+/** `[address, prefixLength]` of `10.1.1.3/24` (host bits kept) or of a bare address (length 32); undefined when it is neither. */
+export const parsePrefix = (text: string): [address: number, prefixLength: number] | undefined => {
+  const slash = text.indexOf('/')
+  const address = parseIp4(slash < 0 ? text : text.slice(0, slash))
+  if (address === undefined) return undefined
+  if (slash < 0) return [address, 32]
+  const rest = text.slice(slash + 1)
+  if (!/^\d{1,2}$/.test(rest) || Number(rest) > 32) return undefined
+  return [address, Number(rest)]
+}
+
+/** 224.0.0.0/4 (RFC 5771). */
+export const isMulticast = (a: number): boolean => (a & 0xf0000000) === (0xe0000000 | 0)
+/** 127.0.0.0/8. */
+export const isLoopback = (a: number): boolean => a >>> 24 === 127
+/** 0.0.0.0/8, "this network" (RFC 1122 3.2.1.3). */
+export const isZeronet = (a: number): boolean => a >>> 24 === 0
+/** 240.0.0.0/4 without 255.255.255.255 (RFC 1112 section 4). */
+export const isReserved = (a: number): boolean => a >>> 28 === 15 && a !== -1
+/** 255.255.255.255. */
+export const LIMITED_BROADCAST = -1
