@@ -1,0 +1,147 @@
+/**
+ * Every change of a running network is an operation, every look at it a query: plain JSON, so that file, command, library and
+ * a later control plane all say the same thing and it can be written down. Addresses, prefixes and MAC addresses are text,
+ * names are those a user sees. `Network.apply` and `Network.show` carry them out.
+ */
+
+export interface NextHopText {
+  via?: string
+  dev?: string
+  /** 1..256 */
+  weight?: number
+  onlink?: boolean
+}
+
+export type RouteType = 'unicast' | 'local' | 'broadcast' | 'blackhole' | 'unreachable' | 'prohibit'
+
+export type Operation =
+  // The building blocks, as the network file has them
+  | { op: 'bridge.add'; name: string; mac: string; mtu: number; ageing_time: number; fdb_max_learned: number }
+  | { op: 'bridge.del'; name: string }
+  | { op: 'router.add'; name: string; forwarding: boolean }
+  | { op: 'router.del'; name: string }
+  | {
+      op: 'interface.add'; router: string; name: string; bridge: string; mac: string; mtu: number
+      forwarding: boolean; proxy_arp: boolean; rp_filter: number; send_redirects: boolean; bc_forwarding: boolean
+    }
+  | { op: 'interface.del'; router: string; name: string }
+  /** A port with a device behind it. `handle` is what the I/O layer knows it by (a descriptor), `netns` and `ifname` say what the user sees. */
+  | {
+      op: 'port.add'; name: string; bridge: string; mtu: number; handle: number; vnet_header: number; offloads: number
+      mac: string; netns: string; ifname: string
+    }
+  | { op: 'port.del'; name: string }
+  // What commands change
+  | { op: 'link.set'; dev: string; router?: string; up?: boolean; mtu?: number; address?: string; forwarding?: boolean; learning?: boolean; flood?: boolean }
+  | { op: 'addr.add' | 'addr.replace' | 'addr.del'; dev: string; router?: string; prefix: string; peer?: string }
+  | {
+      op: 'route.add' | 'route.replace' | 'route.append' | 'route.del'; router?: string; prefix: string; type?: RouteType; metric?: number
+      src?: string; protocol?: string; nexthops?: NextHopText[]
+    }
+  | { op: 'neigh.add' | 'neigh.replace' | 'neigh.change' | 'neigh.del'; dev: string; router?: string; address: string; lladdr?: string; nud?: string }
+  | { op: 'neigh.flush'; dev?: string; router?: string }
+  | { op: 'fdb.add' | 'fdb.append' | 'fdb.replace' | 'fdb.del'; mac: string; dev: string; state?: 'static' | 'dynamic' | 'permanent'; sticky?: boolean }
+  | { op: 'fdb.flush'; bridge?: string; dev?: string }
+
+export type Query =
+  | { show: 'link'; dev?: string; router?: string; bridge?: string }
+  | { show: 'addr'; dev?: string; router?: string }
+  | { show: 'route'; router?: string; prefix?: string; table?: 'main' | 'local' | 'all'; dev?: string; type?: string }
+  | { show: 'route-get'; router?: string; address: string; from?: string; iif?: string }
+  | { show: 'neigh'; dev?: string; router?: string; address?: string; nud?: string }
+  | { show: 'fdb'; bridge?: string; dev?: string; mac?: string }
+  | { show: 'stats' }
+
+/** A link as `ip -j -s -d link` prints it; what Tapway adds stands under `tapway`. */
+export interface LinkRow {
+  ifindex: number
+  ifname: string
+  flags: string[]
+  mtu: number
+  /** Name of the bridge it is a port of. */
+  master?: string
+  operstate: 'UP' | 'DOWN'
+  link_type: 'ether'
+  address: string
+  broadcast: 'ff:ff:ff:ff:ff:ff'
+  linkinfo: { info_kind: 'bridge' | 'tap' | 'router'; info_data?: Record<string, unknown>; info_slave_kind?: 'bridge'; info_slave_data?: Record<string, unknown> }
+  stats64: {
+    rx: { bytes: number; packets: number; errors: number; dropped: number; over_errors: number; multicast: number }
+    tx: { bytes: number; packets: number; errors: number; dropped: number; carrier_errors: number; collisions: number }
+  }
+  /** `kind`: 'bridge' | 'host' (a port with a TAP) | 'interface' (of a router). */
+  tapway: { kind: string; router?: string; netns?: string; forwarding?: boolean }
+}
+
+/** `ip -j addr`: the link's keys that ip prints there, and its addresses. */
+export interface AddrRow {
+  ifindex: number
+  ifname: string
+  flags: string[]
+  mtu: number
+  operstate: string
+  link_type: 'ether'
+  address: string
+  broadcast: string
+  router?: string
+  addr_info: { family: 'inet'; local: string; address?: string; prefixlen: number; broadcast?: string; scope: 'global' | 'link'; label: string }[]
+}
+
+/** `ip -j route`. */
+export interface RouteRow {
+  type?: string
+  dst: string
+  gateway?: string
+  dev?: string
+  protocol?: string
+  scope?: string
+  prefsrc?: string
+  metric?: number
+  flags: string[]
+  nexthops?: { gateway?: string; dev: string; weight: number; flags: string[] }[]
+  table?: string
+  router: string
+}
+
+/** `ip -j neigh`. */
+export interface NeighRow {
+  dst: string
+  dev: string
+  lladdr?: string
+  state: string[]
+  router: string
+}
+
+/** `bridge -j fdb`. */
+export interface FdbRow {
+  mac: string
+  ifname: string
+  flags: string[]
+  master?: string
+  state: 'permanent' | 'static' | ''
+  dst?: string
+  /** Seconds since last used and updated, with -s. */
+  used?: number
+  updated?: number
+}
+
+export interface StatsResult {
+  ports: { name: string; bridge: string; rx_packets: number; rx_bytes: number; tx_packets: number; tx_bytes: number; tx_errors: number; drops: Record<string, number> }[]
+  drops: { reason: string; packets: number; help: string }[]
+  balance: {
+    received: number; originated: number; copied: number; pieces: number
+    transmitted: number; delivered: number; dropped: number; merged: number
+    /** In the hands of the ARP queue, reassembly or the like. */
+    held: number
+    /** created = ended + held, and held is what the holders say. */
+    ok: boolean
+  }
+}
+
+/** An operation or query that cannot be done: `code` 2 when the words are wrong (no such name), 1 when it failed (exists already). */
+export class NetworkError extends Error {
+  constructor(message: string, readonly code: 1 | 2) {
+    super(message)
+    this.name = 'NetworkError'
+  }
+}
