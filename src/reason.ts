@@ -39,6 +39,8 @@ export const PROTOCOL_UNKNOWN = reason('protocol-unknown', 'neither IPv4 nor ARP
 // ARP
 export const ARP_MALFORMED = reason('arp-malformed', 'not an Ethernet/IPv4 ARP packet, or cut short (RFC 826)')
 export const ARP_IGNORED = reason('arp-ignored', 'an ARP packet for somebody else, or one that needs no answer')
+export const ARP_SENDER_INVALID = reason('arp-sender-invalid', 'the sender MAC or IPv4 address of an ARP packet is no station address (RFC 1812 3.3.2)')
+export const ARP_DUPLICATE_ADDRESS = reason('arp-duplicate-address', 'another station claims one of our own addresses (RFC 5227); nothing was learned')
 export const NEIGH_TABLE_FULL = reason('neigh-table-full', 'the neighbour table is at its limit')
 export const NEIGH_FAILED = reason('neigh-failed', 'the next hop did not answer ARP')
 export const NEIGH_QUEUE_FULL = reason('neigh-queue-full', 'too many packets were waiting for ARP; the oldest went')
