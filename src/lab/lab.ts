@@ -1,0 +1,286 @@
+/**
+ * The lab: the hosts of one instance. It makes their namespaces and TAPs, configures them, and takes all of it back.
+ *
+ * A new namespace has no name until everything in it is done: whatever goes wrong before, it vanishes with our
+ * descriptors. Names are given last, and the record is written before that (see record.ts).
+ */
+import { closeSync, existsSync, rmSync } from 'node:fs'
+import type { Host } from '../config/types.js'
+import { close, openTap } from '../native.js'
+import { hostCommands, runIp } from './ip-batch.js'
+import { checkInstance, lockInstance, lockPath, type InstanceLock } from './lock.js'
+import {
+  identityAt, identityOf, makeNamespace, namespacePath, nameNamespaces, openNamespace, releaseHolder, sameNamespace, takenName,
+  type NewNamespace,
+} from './namespace.js'
+import { checkRights, checkTools, checkTun, mountWarning } from './preflight.js'
+import { isAlive, newRecord, readRecord, recordPath, removeRecord, writeRecord, type InstanceRecord } from './record.js'
+import { forEach, run } from './run.js'
+import { HOST_DEFAULTS, readForRestore, sysctlInterface, sysctlPath, writeSysctls, type Sysctl } from './sysctl.js'
+import { codeOf, LabError, messageOf, type LabInterface, type LabLog } from './types.js'
+import { undo, type Removed } from './undo.js'
+
+/** What opens and closes TAPs: src/native.ts, or something else in a test. */
+export interface Taps {
+  /** `netns` is a descriptor of the namespace. Throws when it cannot. */
+  openTap(options: { readonly netns: number, readonly name: string, readonly offload: boolean }):
+    { readonly fd: number, readonly vnetHeader: number, readonly offloads: number, readonly ifindex: number }
+  close(fd: number): void
+}
+
+export interface LabOptions {
+  readonly instance: string
+  readonly offload: boolean
+  readonly log: LabLog
+  /** Path of the control socket, for the record: left over after a kill -9, it is removed with the rest. */
+  readonly socket?: string
+  /** Existing devices that will be attached to bridges, for the record. */
+  readonly attached?: readonly string[]
+  /** packets; the kernel's default when left out */
+  readonly txqueuelen?: number
+  readonly taps?: Taps
+}
+
+interface LabHost {
+  readonly plan: Host
+  /** descriptor of its namespace */
+  readonly netns: number
+  /** set for a namespace of our own, until it has its name */
+  readonly made: NewNamespace | undefined
+  /** sysctls that need the interfaces, and those that must come before them */
+  readonly late: readonly Sysctl[]
+  readonly early: readonly Sysctl[]
+  restore: readonly Sysctl[]
+}
+
+/** Where in /proc/sys, and when: those of one interface once it exists, all others before (`default` counts at its birth). */
+const planSysctls = (plan: Host): Pick<LabHost, 'early' | 'late'> => {
+  const names = new Set(plan.interfaces.map(({ name }) => name))
+  const early: Sysctl[] = plan.netns === undefined ? [...HOST_DEFAULTS] : []
+  const late: Sysctl[] = []
+  for (const [name, value] of plan.sysctls) {
+    const path = sysctlPath(plan.name, name)
+    const list = names.has(sysctlInterface(path) ?? '') ? late : early
+    list.push({ path, value })
+  }
+  return { early, late }
+}
+
+/** Names in use in a namespace, alternative names included. */
+const linkNames = async (host: string, netns: number): Promise<Set<string>> => {
+  const { status, stdout, stderr } = await run('ip', ['-j', 'link', 'show'], { netns })
+  if (status !== 0) throw new LabError(`host "${host}": cannot list the interfaces of its namespace: ${stderr.trim()}`)
+  const links = JSON.parse(stdout || '[]') as { ifname: string, altnames?: string[] }[]
+  return new Set(links.flatMap(({ ifname, altnames }) => [ifname, ...altnames ?? []]))
+}
+
+export class Lab {
+  /** In the order of the plan. */
+  readonly interfaces: LabInterface[] = []
+  readonly #hosts: LabHost[] = []
+  readonly #taps: Taps
+  #record: InstanceRecord
+  #recorded = false
+  #destroyed: Promise<Removed> | undefined
+
+  private constructor(readonly options: LabOptions, private readonly lock: InstanceLock) {
+    this.#taps = options.taps ?? { openTap, close }
+    this.#record = newRecord(options.instance, options.socket ?? null, options.attached ?? [])
+  }
+
+  /**
+   * Makes the hosts. What a killed instance of the same name left is removed first. Throws LabError, with everything
+   * taken back: exit code 2 for names that are taken or missing, before anything is touched; 1 for the rest.
+   */
+  static async create(hosts: readonly Host[], options: LabOptions): Promise<Lab> {
+    checkRights()
+    checkTools()
+    if (hosts.some(({ interfaces }) => interfaces.length > 0)) checkTun()
+    const plans = hosts.map((plan) => ({ plan, ...planSysctls(plan) }))
+    const lock = takeLock(options.instance)
+    let lab: Lab | undefined
+    try {
+      await clean(options.instance, options.log)
+      lab = new Lab(options, lock)
+      await lab.#check(plans)
+      const warning = hosts.some(({ netns }) => netns === undefined) ? mountWarning() : undefined
+      if (warning !== undefined) options.log.warn(warning)
+      await lab.#make()
+      return lab
+    } catch (error) {
+      if (lab === undefined) lock.release()
+      // The first error is what the user has to know; a second one while undoing it is told, too.
+      else await lab.destroy().catch((second: unknown) => options.log.warn(messageOf(second)))
+      throw error
+    }
+  }
+
+  /**
+   * Removes what a killed instance left: what its record lists and nothing else. Undefined when there is no record. Throws
+   * LabError when the instance is running.
+   */
+  static async cleanLeftovers(instance: string, log: LabLog): Promise<Removed | undefined> {
+    checkInstance(instance)
+    checkRights()
+    if (!existsSync(lockPath(instance)) && !existsSync(recordPath(instance))) return undefined
+    const lock = takeLock(instance)
+    try {
+      return await clean(instance, log)
+    } finally {
+      lock.release()
+    }
+  }
+
+  /** What is written about this instance. */
+  get record(): InstanceRecord {
+    return this.#record
+  }
+
+  /** Descriptor of a host's namespace, valid until destroy. */
+  netns(host: string): number | undefined {
+    return this.#hosts.find(({ plan }) => plan.name === host)?.netns
+  }
+
+  /**
+   * Takes everything back; the data plane must have stopped, for the TAPs are closed here. Programs that still run in a
+   * namespace keep it alive without a name. Safe to call again. Throws LabError when something could not be removed: the
+   * record then stays for the next one.
+   */
+  destroy(): Promise<Removed> {
+    this.#destroyed ??= this.#undo()
+    return this.#destroyed
+  }
+
+  /** Everything that can be found out without changing anything; new namespaces are made here, but have no name yet. */
+  async #check(plans: readonly (Pick<LabHost, 'plan' | 'early' | 'late'>)[]): Promise<void> {
+    for (const { plan } of plans) {
+      if (plan.netns === undefined && identityAt(namespacePath(plan.name)) !== undefined) throw takenName(plan.name)
+    }
+    for (const { plan, early, late } of plans) {
+      if (plan.netns !== undefined) {
+        this.#hosts.push({ plan, early, late, netns: openNamespace(plan.name, plan.netns), made: undefined, restore: [] })
+      }
+    }
+    await forEach(this.#hosts, async (host) => {
+      const { plan, netns, early } = host
+      const names = await linkNames(plan.name, netns)
+      for (const other of this.#hosts) { // two hosts may adopt the same namespace
+        if (other === host) break
+        if (!sameNamespace(identityOf(netns), identityOf(other.netns))) continue
+        for (const { name } of other.plan.interfaces) names.add(name)
+      }
+      const taken = plan.interfaces.find(({ name }) => names.has(name))
+      if (taken !== undefined) {
+        throw new LabError(`host "${plan.name}": interface "${taken.name}" exists already in namespace "${plan.netns!}"`, 2)
+      }
+      host.restore = await readForRestore(plan.name, netns, early)
+    })
+    const made = new Map<Host, LabHost>(this.#hosts.map((host) => [host.plan, host]))
+    try {
+      await forEach(plans, async ({ plan, early, late }) => {
+        if (plan.netns !== undefined) return
+        const namespace = await makeNamespace()
+        made.set(plan, { plan, early, late, netns: namespace.fd, made: namespace, restore: [] })
+      })
+    } finally {
+      this.#hosts.splice(0, this.#hosts.length, ...plans.flatMap(({ plan }) => made.get(plan) ?? []))
+    }
+  }
+
+  async #make(): Promise<void> {
+    const { log, instance } = this.options
+    const hosts = this.#hosts
+    this.#write({
+      ...this.#record,
+      namespaces: hosts.flatMap(({ plan, made }) => (made ? [{ host: plan.name, identity: made.identity }] : [])),
+      adopted: this.#adopted(),
+    })
+    await forEach(hosts, ({ plan, netns, early }) => writeSysctls(plan.name, netns, early))
+    for (const host of hosts) this.#openTaps(host)
+    // TAPs in adopted namespaces have an index now.
+    if (hosts.some(({ made }) => made === undefined)) this.#write({ ...this.#record, adopted: this.#adopted() })
+    await forEach(hosts, async ({ plan, netns, late }) => {
+      await writeSysctls(plan.name, netns, late)
+      await runIp(plan.name, netns, hostCommands(plan, this.options.txqueuelen))
+    })
+    const named = hosts.flatMap(({ plan, made }) => (made === undefined ? [] : [{ name: plan.name, made }]))
+    await nameNamespaces(named)
+    await Promise.all(named.map(({ made }) => releaseHolder(made)))
+    log.debug(`instance ${instance}: made namespaces ${named.map(({ name }) => name).join(', ') || 'none'}`)
+  }
+
+  #openTaps({ plan, netns }: LabHost): void {
+    for (const { name, bridge, mac, mtu } of plan.interfaces) {
+      let tap: ReturnType<Taps['openTap']>
+      try {
+        tap = this.#taps.openTap({ netns, name, offload: this.options.offload })
+      } catch (error) {
+        const exitCode = codeOf(error) === 'EEXIST' ? 2 : 1
+        throw new LabError(`host "${plan.name}": cannot make interface ${name}: ${messageOf(error)}`, exitCode, { cause: error })
+      }
+      const { fd, vnetHeader, offloads, ifindex } = tap
+      this.interfaces.push({ host: plan.name, interface: name, bridge, fd, vnetHeader, offloads, ifindex, mac, mtu })
+    }
+  }
+
+  #adopted(): InstanceRecord['adopted'] {
+    return this.#hosts.filter(({ made }) => made === undefined).map(({ plan, netns, restore }) => ({
+      host: plan.name,
+      netns: plan.netns!,
+      identity: identityOf(netns),
+      interfaces: plan.interfaces.map(({ name }) => ({
+        name, ifindex: this.interfaces.find((made) => made.host === plan.name && made.interface === name)?.ifindex ?? null,
+      })),
+      restore,
+    }))
+  }
+
+  #write(record: InstanceRecord): void {
+    writeRecord(record)
+    this.#record = record
+    this.#recorded = true
+  }
+
+  async #undo(): Promise<Removed> {
+    for (const { fd } of this.interfaces) this.#taps.close(fd)
+    await Promise.all(this.#hosts.map(({ made }) => (made === undefined ? undefined : releaseHolder(made))))
+    try {
+      const none = { namespaces: [], interfaces: [], sysctls: [] }
+      const removed = this.#recorded ? await undo(this.#record, this.options.log) : none
+      removeRecord(this.options.instance)
+      return removed
+    } finally {
+      for (const { netns } of this.#hosts) closeSync(netns)
+      this.lock.release()
+    }
+  }
+}
+
+/** Seconds within which the lock of a killed process is free at the latest. */
+const KILLED_WAIT = 3
+
+const takeLock = (instance: string): InstanceLock => {
+  const lock = lockInstance(instance)
+  if (lock !== undefined) return lock
+  const owner = readRecord(instance)
+  if (owner === undefined || !isAlive(owner)) {
+    // A process killed while it started another one: the copy has its descriptors until it becomes that other program.
+    const late = lockInstance(instance, KILLED_WAIT)
+    if (late !== undefined) return late
+  }
+  const pid = readRecord(instance)?.pid
+  throw new LabError(`instance "${instance}" is running already${pid === undefined ? '' : ` (process ${pid})`}: `
+    + `stop it with \`tapway down --name ${instance}\`, or choose another --name`)
+}
+
+/** Undoes the record of a dead instance; the caller has the lock. */
+const clean = async (instance: string, log: LabLog): Promise<Removed | undefined> => {
+  const record = readRecord(instance)
+  if (record === undefined) return undefined
+  const removed = await undo(record, log)
+  if (record.socket !== null) rmSync(record.socket, { force: true })
+  removeRecord(instance)
+  const all = [...removed.namespaces, ...removed.interfaces, ...removed.sysctls]
+  log.info(`removed what the killed instance ${instance} (process ${record.pid}) left: ${all.join(', ') || 'nothing'}`)
+  return removed
+}
