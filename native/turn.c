@@ -1,0 +1,201 @@
+/*
+ * One exchange with the kernel: send what is queued, see who is ready or sleep, read in a fair order. The arrays are shared
+ * memory: words that steer are read once, and every offset is checked against the arena before use.
+ */
+#include "tapway.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+static bool in_arena(const struct tw_io *io, int64_t at, int64_t length)
+{
+  return at >= 0 && length >= 0 && at + length <= (int64_t)io->arena_length;
+}
+
+static int32_t clamp(int32_t value, int32_t low, int32_t high)
+{
+  return value < low ? low : value > high ? high : value;
+}
+
+/* A budget of zero or less is none. */
+static int32_t budget(int32_t value)
+{
+  return value > 0 ? value : INT32_MAX;
+}
+
+static int send_gathered(const struct tw_io *io, int fd, int32_t first, int32_t count)
+{
+  struct iovec parts[TW_IOVECS];
+  ssize_t total = 0;
+  if (count < 1 || count > TW_IOVECS || first < 0 || ((int64_t)first + count) * 2 > io->gather.length) return EINVAL;
+  const int32_t *pair = io->gather.at + (size_t)first * 2;
+  for (int32_t i = 0; i < count; i++, pair += 2) {
+    const int32_t at = pair[0], length = pair[1];
+    if (!in_arena(io, at, length)) return EFAULT;
+    parts[i] = (struct iovec){ .iov_base = io->arena + at, .iov_len = (size_t)length };
+    total += length;
+  }
+  const ssize_t sent = writev(fd, parts, count);
+  return sent == total ? 0 : sent < 0 ? errno : EMSGSIZE;
+}
+
+/* Returns 0 or the errno. A device that took less than the whole frame did not take the frame: EMSGSIZE. */
+static int send_entry(const struct tw_io *io, const int32_t *entry)
+{
+  const int fd = entry[TX_FD];
+  const int32_t at = entry[TX_AT], length = entry[TX_LENGTH];
+  if (entry[TX_KIND] == TX_WRITEV) return send_gathered(io, fd, at, length);
+  if (entry[TX_KIND] != TX_WRITE) return EINVAL;
+  if (!in_arena(io, at, length)) return EFAULT;
+  const ssize_t sent = write(fd, io->arena + at, (size_t)length);
+  return sent == length ? 0 : sent < 0 ? errno : EMSGSIZE;
+}
+
+static int32_t send_all(const struct tw_io *io)
+{
+  const int32_t count = clamp(io->control.at[CTL_TX_COUNT], 0, io->tx.length / TX_STRIDE);
+  int32_t failed = 0;
+  int32_t *entry = io->tx.at;
+  for (int32_t i = 0; i < count; i++, entry += TX_STRIDE) {
+    const int error = send_entry(io, entry);
+    entry[TX_ERRNO] = error;
+    failed += error != 0;
+  }
+  return failed;
+}
+
+static int64_t microseconds(void)
+{
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* Without a slot nothing can be read, and ready ports would end every sleep at once: only the eventfd counts then. */
+static int look_for_event_fd(struct tw_io *io, int timeout_ms)
+{
+  struct pollfd watched = { .fd = io->event_fd, .events = POLLIN };
+  if (poll(&watched, 1, timeout_ms) <= 0) return 0;
+  io->events[0] = (struct epoll_event){ .events = EPOLLIN, .data.u64 = UINT64_MAX };
+  return 1;
+}
+
+static int look(struct tw_io *io, int32_t slots, int timeout_ms)
+{
+  if (slots == 0) return look_for_event_fd(io, timeout_ms);
+  const int count = epoll_wait(io->epoll, io->events, TW_EVENTS, timeout_ms);
+  return count > 0 ? count : 0; /* EINTR: a turn in which nothing came */
+}
+
+/* Waits for readiness: at once, then polling for spin_us, then asleep. Returns the number of events. */
+static int wait_ready(struct tw_io *io, int32_t slots, int32_t *slept)
+{
+  const int32_t asked = io->control.at[CTL_TIMEOUT_MS];
+  const int32_t timeout_ms = asked < 0 || asked > TW_MAX_WAIT_MS ? TW_MAX_WAIT_MS : asked;
+  const int32_t spin_us = clamp(io->control.at[CTL_SPIN_US], 0, timeout_ms * 1000);
+  int count = look(io, slots, 0);
+  *slept = 0;
+  if (count > 0 || timeout_ms == 0) return count;
+  if (spin_us > 0) {
+    const int64_t end = microseconds() + spin_us;
+    do {
+      count = look(io, slots, 0);
+      if (count > 0) return count;
+    } while (microseconds() < end);
+  }
+  *slept = 1;
+  return look(io, slots, timeout_ms);
+}
+
+struct round {
+  int32_t slots, slot_bytes, port_budget, byte_budget, capacity; /* limits */
+  int32_t slot, count;                                            /* used */
+  int64_t bytes;                                                  /* read */
+};
+
+static void put_entry(const struct tw_io *io, struct round *r, int32_t tag, int32_t slot, int32_t length, int32_t flags)
+{
+  int32_t *entry = io->rx.at + (size_t)r->count++ * RX_STRIDE;
+  entry[RX_TAG] = tag;
+  entry[RX_SLOT] = slot;
+  entry[RX_LENGTH] = length;
+  entry[RX_FLAGS] = flags;
+}
+
+/*
+ * Why a port that gave nothing must leave the wait set, or 0 if it may stay. A device that was deleted keeps its descriptor
+ * in an error state for ever: EPOLLERR each time, and EFAULT, then EBADFD from read (tun.c). Between the two, read may still
+ * say EAGAIN.
+ */
+static int why_gone(ssize_t got, uint32_t events, bool first)
+{
+  if (got >= 0) return EIO; /* end of file, or less than the header */
+  if (errno != EAGAIN && errno != EINTR) return errno;
+  return first && (events & (EPOLLERR | EPOLLHUP)) ? ENODEV : 0;
+}
+
+static void read_port(struct tw_io *io, struct tw_port *port, uint32_t events, struct round *r)
+{
+  const int32_t header = port->header;
+  const size_t room = (size_t)header + (size_t)r->slot_bytes;
+  for (int32_t left = r->port_budget; left > 0; left--) {
+    if (r->slot >= r->slots || r->count >= r->capacity || r->bytes >= r->byte_budget) return;
+    const int64_t at = (int64_t)io->rx_slots.at[r->slot] - header;
+    if (r->slot_bytes == 0 || !in_arena(io, at, (int64_t)room)) {
+      io->bad_slot = true;
+      return;
+    }
+    const ssize_t got = read(port->fd, io->arena + at, room);
+    if (got <= 0 || got < header) {
+      const int error = why_gone(got, events, left == r->port_budget);
+      if (error == 0) return;
+      tw_port_gone(io, port);
+      put_entry(io, r, port->tag, -1, -error, 0);
+      return;
+    }
+    const int32_t length = (int32_t)got - header;
+    /* A TAP cuts what does not fit and does not say so; a slot filled to the last byte is all there is to see. */
+    put_entry(io, r, port->tag, r->slot++, length, (size_t)got == room ? RX_FULL : 0);
+    r->bytes += length;
+  }
+}
+
+static bool drain_event_fd(int fd)
+{
+  uint64_t value;
+  return read(fd, &value, sizeof value) == (ssize_t)sizeof value;
+}
+
+int32_t tw_turn(struct tw_io *io)
+{
+  int32_t *control = io->control.at;
+  struct round r = {
+    .slots = clamp(control[CTL_RX_SLOTS], 0, io->rx_slots.length),
+    .slot_bytes = clamp(control[CTL_SLOT_BYTES], 0, INT32_MAX),
+    .port_budget = budget(control[CTL_PORT_BUDGET]),
+    .byte_budget = budget(control[CTL_BYTE_BUDGET]),
+    .capacity = io->rx.length / RX_STRIDE
+  };
+  int32_t slept, woken = 0, ready = 0;
+  control[CTL_TX_FAILED] = send_all(io);
+  const int count = wait_ready(io, r.slots, &slept);
+  /* The kernel moves a level-triggered port to the end of its list, but within one batch somebody is always first. */
+  const unsigned first = count > 0 ? io->rotation++ % (unsigned)count : 0;
+  for (int k = 0; k < count; k++) {
+    const struct epoll_event *event = &io->events[(first + (unsigned)k) % (unsigned)count];
+    if (event->data.u64 == UINT64_MAX) {
+      woken = drain_event_fd(io->event_fd);
+    } else if (event->data.u64 < io->port_count && io->ports[event->data.u64].state == PORT_WATCHED) {
+      ready++;
+      read_port(io, &io->ports[event->data.u64], event->events, &r);
+    }
+  }
+  control[CTL_RX_COUNT] = r.count;
+  control[CTL_WOKEN] = woken;
+  control[CTL_SLEPT] = slept;
+  control[CTL_EVENTS] = ready;
+  return r.count;
+}
