@@ -1,0 +1,118 @@
+/** The shape of the network file: its keys, the kind and default of each. What depends on other keys is checked in check-*.ts. */
+import { z } from 'zod'
+import { type Raw } from './document.js'
+import * as s from './scalars.js'
+
+/** Highest MTU of a TAP: 65535 without the Ethernet header (tun_net_initialize() of drivers/net/tun.c). */
+export const TAP_MAX_MTU = 65521
+const MIN_MTU = 68 // RFC 791 3.2
+const MAX_MTU = 65535
+const UINT32 = 4294967295
+
+/** Separates the keys that are valid in a mapping, in the message of an issue `unrecognized_keys`: read by validate.ts. */
+export const KEY_SEPARATOR = ' '
+
+/** A mapping of fixed keys. Nothing at all counts as `{}`: then the keys that must be there are missing, if any. */
+const mapping = <T extends z.core.$ZodLooseShape>(shape: T) =>
+  z.preprocess(
+    (raw) => (raw === null ? {} : raw instanceof Map ? Object.fromEntries(raw as Map<string, Raw>) : raw),
+    z.strictObject(shape, {
+      error: (issue) =>
+        issue.code === 'unrecognized_keys' ? Object.keys(shape).join(KEY_SEPARATOR) : s.unexpected('a mapping', issue.input)
+    }))
+
+/** A mapping of names that the file chooses: becomes a list of entries in the file's order. */
+const named = <K extends z.ZodType<string>, V extends z.ZodType>(key: K, value: V) =>
+  z
+    .preprocess(
+      (raw) => (raw === null ? new Map() : raw),
+      z.map(key, value, { error: (issue) => s.unexpected('a mapping of names', issue.input) }))
+    .transform((entries): [string, z.output<V>][] => [...entries])
+    .default([])
+
+const list = <V extends z.ZodType>(value: V) =>
+  z.preprocess((raw) => (raw === null ? [] : raw), z.array(value, { error: (issue) => s.unexpected('a list', issue.input) }))
+
+const oneOrMany = <V extends z.ZodType>(value: V) =>
+  z.preprocess((raw) => (Array.isArray(raw) ? raw : [raw]), z.array(value)).default([])
+
+const nextHop = mapping({
+  via: s.stationAddress.optional(),
+  dev: s.reference('an interface').optional(),
+  weight: s.integer(1, 256).default(1),
+  onlink: s.flag.default(false)
+})
+
+const route = mapping({
+  to: s.destination,
+  via: s.stationAddress.optional(),
+  dev: s.reference('an interface').optional(),
+  metric: s.integer(0, UINT32).default(0),
+  type: s.routeType.default('unicast'),
+  onlink: s.flag.default(false),
+  nexthops: list(nextHop).optional()
+})
+
+const neighbor = mapping({ address: s.stationAddress, lladdr: s.lladdr, dev: s.reference('an interface') })
+
+const bridge = mapping({
+  address: oneOrMany(s.interfaceAddress),
+  mac: s.mac.optional(),
+  mtu: s.integer(MIN_MTU, MAX_MTU).default(1500),
+  ageing_time: s.integer(0, UINT32 / 100 | 0, ' of seconds').default(300),
+  fdb_max_learned: s.integer(0, 2147483647).default(65536),
+  ports: named(z.string(), z.unknown()), // see vxlans
+})
+
+const routerInterface = mapping({
+  bridge: s.reference('a bridge'),
+  address: oneOrMany(s.interfaceAddress),
+  peer: s.stationAddress.optional(),
+  mac: s.mac.optional(),
+  mtu: s.integer(MIN_MTU, MAX_MTU).optional(),
+  up: s.flag.default(true),
+  forwarding: s.flag.default(true),
+  proxy_arp: s.flag.default(false),
+  rp_filter: s.rpFilter.default(0),
+  send_redirects: s.flag.default(true),
+  bc_forwarding: s.flag.default(false)
+})
+
+const router = mapping({
+  forwarding: s.flag.default(true),
+  interfaces: named(s.interfaceName, routerInterface),
+  routes: list(route).default([]),
+  neighbors: list(neighbor).default([])
+})
+
+const hostInterface = mapping({
+  bridge: s.reference('a bridge'),
+  address: oneOrMany(s.hostAddress),
+  peer: s.stationAddress.optional(),
+  mac: s.mac.optional(),
+  mtu: s.integer(MIN_MTU, TAP_MAX_MTU).optional()
+})
+
+const host = mapping({
+  netns: s.netns.optional(),
+  interfaces: named(s.interfaceName, hostInterface),
+  routes: list(route).default([]),
+  sysctls: named(s.sysctlName, s.sysctlValue)
+})
+
+export const networkFile = mapping({
+  version: s.version,
+  bridges: named(s.elementName, bridge),
+  routers: named(s.elementName, router),
+  // Entries are refused in unsupported.ts, and gone when the shape is looked at.
+  vxlans: named(z.string(), z.unknown()),
+  hosts: named(s.elementName, host)
+})
+
+export type NetworkShape = z.output<typeof networkFile>
+export type BridgeShape = z.output<typeof bridge>
+export type RouterShape = z.output<typeof router>
+export type RouterInterfaceShape = z.output<typeof routerInterface>
+export type HostShape = z.output<typeof host>
+export type HostInterfaceShape = z.output<typeof hostInterface>
+export type RouteShape = z.output<typeof route>

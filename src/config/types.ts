@@ -1,0 +1,108 @@
+/**
+ * What a network file says once it is read: typed, checked, every default filled in. Lists keep the order of the file,
+ * which is the order of creation and of display.
+ */
+
+/** `(hi, lo)` of src/wire/mac.ts. */
+export type Mac = readonly [hi: number, lo: number]
+
+export interface Address {
+  /** int32, host order; host bits kept */
+  readonly address: number
+  readonly prefixLength: number
+  /** int32; the other end of a point-to-point address (`ip addr add A peer B`); the prefix length is 32 then. */
+  readonly peer?: number
+}
+
+export interface Prefix {
+  /** int32, host order; host bits are zero */
+  readonly address: number
+  readonly prefixLength: number
+}
+
+export type RouteType = 'unicast' | 'blackhole' | 'unreachable' | 'prohibit'
+
+export interface NextHop {
+  readonly via?: number
+  readonly dev?: string
+  /** 1..256 */
+  readonly weight: number
+  readonly onlink: boolean
+}
+
+export interface Route {
+  /** `{ address: 0, prefixLength: 0 }` is the default route. */
+  readonly to: Prefix
+  readonly type: RouteType
+  readonly metric: number
+  /** A single next hop is `via`, `dev`, `onlink`; several are `nexthops`, and then those are absent (false). */
+  readonly via?: number
+  readonly dev?: string
+  readonly onlink: boolean
+  readonly nexthops: readonly NextHop[]
+}
+
+/** A permanent neighbour. */
+export interface Neighbor {
+  readonly address: number
+  readonly lladdr: Mac
+  readonly dev: string
+}
+
+export interface Bridge {
+  readonly name: string
+  readonly addresses: readonly Address[]
+  readonly mac: Mac
+  readonly mtu: number
+  /** seconds */
+  readonly ageingTime: number
+  /** 0: no limit */
+  readonly fdbMaxLearned: number
+}
+
+export interface RouterInterface {
+  readonly name: string
+  readonly bridge: string
+  readonly addresses: readonly Address[]
+  readonly mac: Mac
+  readonly mtu: number
+  readonly up: boolean
+  readonly forwarding: boolean
+  readonly proxyArp: boolean
+  /** 0 off, 1 strict, 2 loose */
+  readonly rpFilter: 0 | 1 | 2
+  readonly sendRedirects: boolean
+  readonly bcForwarding: boolean
+}
+
+export interface Router {
+  readonly name: string
+  readonly forwarding: boolean
+  readonly interfaces: readonly RouterInterface[]
+  readonly routes: readonly Route[]
+  readonly neighbors: readonly Neighbor[]
+}
+
+export interface HostInterface {
+  readonly name: string
+  readonly bridge: string
+  readonly addresses: readonly Address[]
+  readonly mac: Mac
+  readonly mtu: number
+}
+
+export interface Host {
+  readonly name: string
+  /** An existing namespace to adopt: a name under /var/run/netns or an absolute path. Absent: a new one, named after the host. */
+  readonly netns?: string
+  readonly interfaces: readonly HostInterface[]
+  readonly routes: readonly Route[]
+  /** Names with dots, `net.ipv4.ip_forward`; set in this order. */
+  readonly sysctls: readonly (readonly [name: string, value: string])[]
+}
+
+export interface NetworkFile {
+  readonly bridges: readonly Bridge[]
+  readonly routers: readonly Router[]
+  readonly hosts: readonly Host[]
+}

@@ -1,0 +1,174 @@
+import { readFileSync } from 'node:fs'
+import test from 'ava'
+import fc from 'fast-check'
+import { stringify } from 'yaml'
+import { parseNetworkFile } from '../../src/config/load.js'
+import { ConfigError } from '../../src/config/problem.js'
+import { type Address, type Host, type NetworkFile, type NextHop, type Route, type Router } from '../../src/config/types.js'
+import { formatIp4 } from '../../src/wire/ip4.js'
+import { formatMac } from '../../src/wire/mac.js'
+
+// A network as a file would say it, every key written out.
+
+const prefix = ({ address, prefixLength }: { address: number; prefixLength: number }): string => `${formatIp4(address)}/${prefixLength}`
+
+const addressKeys = (addresses: readonly Address[]): object => {
+  const peer = addresses[0]?.peer
+  const text = addresses.map(prefix)
+  return { ...(text.length > 0 && { address: text.length === 1 ? text[0] : text }), ...(peer !== undefined && { peer: formatIp4(peer) }) }
+}
+
+const hopKeys = ({ via, dev }: { via?: number; dev?: string }): object => ({
+  ...(via !== undefined && { via: formatIp4(via) }),
+  ...(dev !== undefined && { dev })
+})
+
+const routeKeys = (route: Route): object => ({
+  to: route.to.prefixLength === 0 ? 'default' : prefix(route.to),
+  type: route.type, metric: route.metric, onlink: route.onlink, ...hopKeys(route),
+  ...(route.nexthops.length > 0 && { nexthops: route.nexthops.map((h) => ({ ...hopKeys(h), weight: h.weight, onlink: h.onlink })) })
+})
+
+const named = <T extends { name: string }>(list: readonly T[], keys: (value: T) => object): Map<string, object> =>
+  new Map(list.map((value) => [value.name, keys(value)]))
+
+const fileOf = ({ bridges, routers, hosts }: NetworkFile): object => ({
+  version: 1,
+  bridges: named(bridges, (b) => ({
+    ...addressKeys(b.addresses), mac: formatMac(...b.mac), mtu: b.mtu, ageing_time: b.ageingTime, fdb_max_learned: b.fdbMaxLearned
+  })),
+  routers: named(routers, (r) => ({
+    forwarding: r.forwarding,
+    interfaces: named(r.interfaces, (i) => ({
+      bridge: i.bridge, ...addressKeys(i.addresses), mac: formatMac(...i.mac), mtu: i.mtu, up: i.up, forwarding: i.forwarding,
+      proxy_arp: i.proxyArp, rp_filter: i.rpFilter, send_redirects: i.sendRedirects, bc_forwarding: i.bcForwarding
+    })),
+    routes: r.routes.map(routeKeys),
+    neighbors: r.neighbors.map((n) => ({ address: formatIp4(n.address), lladdr: formatMac(...n.lladdr), dev: n.dev }))
+  })),
+  hosts: named(hosts, (h) => ({
+    ...(h.netns !== undefined && { netns: h.netns }),
+    interfaces: named(h.interfaces, (i) => ({ bridge: i.bridge, ...addressKeys(i.addresses), mac: formatMac(...i.mac), mtu: i.mtu })),
+    routes: h.routes.map(routeKeys),
+    sysctls: new Map(h.sysctls)
+  }))
+})
+
+// Random networks that are valid: names and addresses are taken from a counter, so that none comes twice.
+
+const NAME = fc.stringMatching(/^[A-Za-z0-9_-]{1,8}$/)
+const DEV = fc.stringMatching(/^[a-z0-9._@-]{1,9}$/)
+const WAYLESS = fc.constantFrom('blackhole', 'unreachable', 'prohibit') as fc.Arbitrary<Route['type']>
+
+const network = fc.gen().map((gen): NetworkFile => {
+  let count = 0
+  const unique = (text: string): string => `${text}_${count++}`
+  const mac = (): [number, number] => [0x0002 | (gen(fc.nat, 255) << 8), count++]
+  const times = <T>(max: number, make: (i: number) => T): T[] => Array.from({ length: gen(fc.nat, max) }, (_, i) => make(i))
+  const bool = (): boolean => gen(fc.boolean)
+  /** Addresses of the n-th network of the n-th interface: 10.n.0.0/16. */
+  const addresses = (): Address[] => {
+    const base = 0x0a000000 + ((++count & 0xff) << 16)
+    if (gen(fc.nat, 4) === 0) return [{ address: base + 1, prefixLength: 32, peer: base + 2 }]
+    return times(2, (i) => ({ address: base + (i << 8) + 1, prefixLength: gen(() => fc.integer({ min: 16, max: 30 })) }))
+  }
+  const gatewayOf = ({ address, peer }: Address): number => peer ?? address + 1
+  const routes = (interfaces: readonly { name: string; addresses: readonly Address[] }[]): Route[] => times(4, (i): Route => {
+    const to = i === 0 ? { address: 0, prefixLength: 0 } : { address: (0xac100000 + (i << 8)) | 0, prefixLength: 24 }
+    const route = { to, type: 'unicast' as const, metric: gen(() => fc.integer({ min: 0, max: 4294967295 })), onlink: false, nexthops: [] }
+    const reachable = interfaces.filter((x) => x.addresses.length > 0)
+    const [at] = reachable
+    switch (at === undefined ? 0 : gen(fc.nat, 4)) {
+      case 1: return { ...route, via: gatewayOf(at!.addresses[0]!) }
+      case 2: return { ...route, dev: at!.name }
+      case 3: return { ...route, via: 0x0b000001, dev: at!.name, onlink: true }
+      case 4: return {
+        ...route,
+        nexthops: reachable.map((x): NextHop => ({ via: gatewayOf(x.addresses[0]!), dev: x.name, weight: gen(() => fc.integer({ min: 1, max: 256 })), onlink: bool() }))
+      }
+      default: return { ...route, type: gen(() => WAYLESS) }
+    }
+  })
+  const bridges = Array.from({ length: 1 + gen(fc.nat, 2) }, () => ({
+    name: unique(gen(() => NAME)), addresses: addresses().filter(({ peer }) => peer === undefined), mac: mac(),
+    mtu: gen(() => fc.integer({ min: 68, max: 65535 })), ageingTime: gen(fc.nat, 42949672), fdbMaxLearned: gen(fc.nat, 2147483647)
+  }))
+  const plug = () => ({
+    name: unique(gen(() => DEV)).slice(-15), bridge: gen(() => fc.constantFrom(...bridges)).name, addresses: addresses(), mac: mac(),
+    mtu: gen(() => fc.integer({ min: 68, max: 65521 }))
+  })
+  const routers = times(2, (): Router => {
+    const interfaces = times(3, () => ({
+      ...plug(), up: bool(), forwarding: bool(), proxyArp: bool(), rpFilter: gen(() => fc.constantFrom(0, 1, 2)), sendRedirects: bool(), bcForwarding: bool()
+    }))
+    const neighbors = interfaces.map(({ name }) => ({ address: (0xc0000200 + (count++ & 255)) | 0, lladdr: mac(), dev: name }))
+    return { name: unique(gen(() => NAME)), forwarding: bool(), interfaces, routes: routes(interfaces), neighbors }
+  })
+  const hosts = times(2, (): Host => {
+    const interfaces = times(2, plug)
+    const netns = gen(() => fc.constantFrom(undefined, unique('adopted'), `/proc/${++count}/ns/net`))
+    const sysctls = times(2, (i) => [`net.ipv4.conf.all.x${i}`, gen(() => fc.stringMatching(/^[ -~]{0,12}$/))] as const)
+    return { name: unique(gen(() => NAME)), ...(netns !== undefined && { netns }), interfaces, routes: routes(interfaces), sysctls }
+  })
+  return { bridges, routers, hosts }
+})
+
+test('a network written as YAML or JSON reads back as the same', (t) => {
+  fc.assert(fc.property(network, fc.boolean(), (expected, flow) => {
+    const text = stringify(fileOf(expected), { collectionStyle: flow ? 'flow' : 'any', lineWidth: 0 })
+    t.deepEqual(parseNetworkFile(text, 'random.yaml'), expected)
+  }), { numRuns: 150 })
+})
+
+// Whatever is read, nothing but ConfigError is thrown, in one line, with a place in the text.
+
+const survives = (text: string): void => {
+  try {
+    parseNetworkFile(text, 'f')
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    const lines = text.split(/\r\n|\n|\r/)
+    for (const { line, column, message } of error.problems) {
+      if (message === '' || line < 1 || column < 1 || line > lines.length + 1) throw new Error(`no such place: ${line}:${column}`)
+    }
+    if (!/^f:\d+:\d+: [^\n\r]+$/.test(error.message)) throw new Error(`not one line: ${error.message}`)
+  }
+}
+
+const example = (name: string): string => readFileSync(new URL(`../../../examples/${name}`, import.meta.url), 'utf8')
+const EXAMPLES = [example('two-networks.yaml'), example('smol-internet.yaml')]
+const PIECES = [
+  ...' \t\n\r:-?,[]{}#&*!|>\'"%@`~', '\n  ', '- ', ': ', '&a ', '*a', '<<: ', '---\n', '...\n', '!!str ', '!!map ', '!!binary ', '%YAML 1.1\n---\n',
+  'null', 'true', '.inf', '.nan', '-1', '0x7f', '1e400', '99999999999999999999', '\u0000', '\u0085', '\uFEFF', '\uD800', '__proto__', 'constructor', 'toString',
+  '10.1.1.3/24', '0.0.0.0/0', '255.255.255.255', 'version: 1', 'nexthops: []', 'vxlans: { v: {} }', 'ports: { a: 1 }', 'netns: 1', 'address:'
+]
+
+test('any text is read or refused in words', (t) => {
+  fc.assert(fc.property(fc.string({ unit: 'binary', maxLength: 200 }), survives), { numRuns: 500 })
+  fc.assert(fc.property(fc.array(fc.constantFrom(...PIECES), { maxLength: 40 }), (parts) => survives(parts.join(''))), { numRuns: 1000 })
+  t.pass()
+})
+
+test('examples with changes are read or refused in words', (t) => {
+  const change = fc.record({ at: fc.nat(), remove: fc.nat(12), insert: fc.oneof(fc.constantFrom(...PIECES, ''), fc.string({ maxLength: 4 })) })
+  fc.assert(fc.property(fc.constantFrom(...EXAMPLES), fc.array(change, { minLength: 1, maxLength: 5 }), (text, changes) => {
+    let changed = text.replaceAll(/^#.*\n/gm, '')
+    for (const { at, remove, insert } of changes) {
+      const i = at % (changed.length + 1)
+      changed = changed.slice(0, i) + insert + changed.slice(i + remove)
+    }
+    survives(changed)
+  }), { numRuns: 1500 })
+  t.pass()
+})
+
+test('any value in the place of any other is read or refused in words', (t) => {
+  const odd = fc.oneof(fc.constantFrom(null, true, 0, -1, 1.5, '', 'x', 'default', [], {}, [null], { a: null }, { __proto__: null }), fc.jsonValue({ maxDepth: 2 }))
+  fc.assert(fc.property(network, fc.nat(), odd, (valid, where, value) => {
+    let left = where % 60
+    const replaced = JSON.stringify(fileOf(valid), (_key, part: unknown) => (part instanceof Map ? Object.fromEntries(part) : part))
+    const text = JSON.stringify(JSON.parse(replaced), (_key, part: unknown) => (left-- === 0 ? value : part))
+    survives(text ?? '')
+  }), { numRuns: 500 })
+  t.pass()
+})
