@@ -173,10 +173,16 @@ export const createPackets = (options: PoolOptions = {}) => {
     return p
   }
 
-  /** A second packet on the same bytes (flood); both are read-only from then on, until one has ended. -1 when no row is free. */
+  /**
+   * A second packet on the same bytes (flood); both are read-only from then on, until one has ended. -1 when no row is free;
+   * the copy that could not be made is counted as lost.
+   */
   const copy = (p: number): number => {
-    if (freePacketCount === 0) return -1
     balance[B_COPIED]!++
+    if (freePacketCount === 0) {
+      countDrop(NO_BUFFER, inPort[p]!)
+      return -1
+    }
     const c = row(slot[p]!, start[p]!, length[p]!, inPort[p]!)
     flags[c] = flags[p]!
     gsoType[c] = gsoType[p]!

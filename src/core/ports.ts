@@ -45,13 +45,14 @@ export const createPorts = (capacity = 4096) => {
   const mtu = column() // bytes of payload behind the Ethernet header
   const offloads = column() // OFFLOAD_ flags
   const handle = column() // the I/O layer's name for it (a file descriptor, a memory port)
+  const vnetHeader = column() // bytes of virtio-net header before each frame of the device: 0 or 10
   const layer3 = column() // interface row, for PORT_INTERFACE
   const generation = column() // raised when the row is given to another port
   const counters = new Float64Array(new SharedArrayBuffer(capacity * PORT_CELLS * 8))
   let used = 0
 
   return {
-    capacity, kind, state, bridge, filter, mtu, offloads, handle, layer3, generation, counters,
+    capacity, kind, state, bridge, filter, mtu, offloads, handle, vnetHeader, layer3, generation, counters,
     /** Rows ever used: 0..count()-1 may hold ports. */
     count: () => used,
     /** A free row, counters cleared, down, learning and flooding on; -1 when all are taken. */

@@ -1,0 +1,120 @@
+/**
+ * A running instance: what `tapway up FILE` does from the file to the last counter. The main thread makes the lab, owns the
+ * descriptors and serves the control socket; the data plane runs beside it.
+ */
+import { loadNetworkFile } from '../config/load.js'
+import type { NetworkFile } from '../config/types.js'
+import { Lab } from '../lab/lab.js'
+import { NetworkError, type StatsResult } from '../network/operations.js'
+import { VERSION } from '../version.js'
+import { buildOperations } from './build-operations.js'
+import { CaptureHub } from './capture-hub.js'
+import { DataPlane } from './data-plane.js'
+import { createLog } from './log.js'
+import type { PollMode } from './messages.js'
+import { PingHub } from './ping-hub.js'
+import type { InfoResult, Request } from './protocol.js'
+import { ControlServer, type Client } from './server.js'
+import { formatLastCounters } from './summary.js'
+
+export interface InstanceOptions {
+  file: string
+  name: string
+  offload: boolean
+  poll: PollMode
+  logLevel: string
+  /** Where sockets and records lie. */
+  runDirectory?: string
+}
+
+/** Runs an instance until SIGINT, SIGTERM or `down`; returns the exit code. Throws ConfigError and LabError before anything runs. */
+export const runInstance = async (options: InstanceOptions): Promise<number> => {
+  const started = performance.now()
+  const file = await loadNetworkFile(options.file, { instance: options.name })
+  const log = createLog(options.logLevel)
+  const directory = options.runDirectory ?? '/run/tapway'
+  const socket = `${directory}/${options.name}.sock`
+
+  let end: (why: string) => void
+  let abort: (error: Error) => void
+  const ended = new Promise<string>((resolve, reject) => {
+    end = resolve
+    abort = reject
+  })
+  ended.catch(() => undefined) // whoever awaits it later gets the error; until then it is not unhandled
+  const onSignal = (signal: string): void => end(signal)
+  process.on('SIGINT', onSignal)
+  process.on('SIGTERM', onSignal)
+
+  const lab = await Lab.create(file.hosts, {
+    instance: options.name, offload: options.offload, socket,
+    log: { info: (m) => log.info(m), warn: (m) => log.warn(m), debug: (m) => log.debug(m) }
+  })
+  let code = 0
+  let server: ControlServer | undefined
+  let plane: DataPlane | undefined
+  let captures: CaptureHub | undefined
+  let last: StatsResult | undefined
+  try {
+    plane = await DataPlane.start({ instance: options.name, poll: options.poll, operations: buildOperations(file, lab.interfaces) })
+    plane.on('failed', (error: Error) => abort(error))
+    plane.on('device-lost', (port: string, errno: number) => log.warn({ port, errno }, 'the device behind this port is gone'))
+    captures = new CaptureHub(plane)
+    const pings = new PingHub(plane)
+    server = await ControlServer.listen(socket, serve({ plane, captures, pings, info: info(options, file), down: () => end('down') }))
+    log.info({ instance: options.name, bridges: file.bridges.length, routers: file.routers.length, ports: lab.interfaces.length }, 'forwarding')
+    process.stdout.write(`ready ${options.name}: ${describe(file)}, in ${Math.round(performance.now() - started)} ms\n`)
+    const why = await ended
+    log.info({ why }, 'ending')
+  } catch (error) {
+    log.error(error instanceof Error ? error.message : String(error))
+    log.debug(error)
+    code = 1
+  } finally {
+    captures?.close()
+    last = await plane?.stop().catch(() => undefined)
+    await server?.close()
+    await lab.destroy().catch((error: unknown) => {
+      log.error(error instanceof Error ? error.message : String(error))
+      code = 1
+    })
+    process.off('SIGINT', onSignal)
+    process.off('SIGTERM', onSignal)
+  }
+  if (last !== undefined) process.stdout.write(formatLastCounters(last))
+  return code
+}
+
+const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`
+
+const describe = (file: NetworkFile): string =>
+  [count(file.bridges.length, 'bridge'), count(file.routers.length, 'router'), count(file.hosts.length, 'host')].join(', ')
+
+const info = (options: InstanceOptions, file: NetworkFile): InfoResult => ({
+  name: options.name, pid: process.pid, version: VERSION, file: options.file,
+  hosts: file.hosts.map((h) => ({ name: h.name, netns: h.netns ?? h.name, made: h.netns === undefined }))
+})
+
+interface Services {
+  plane: DataPlane
+  captures: CaptureHub
+  pings: PingHub
+  info: InfoResult
+  down: () => void
+}
+
+/** Answers the requests of the control socket. */
+const serve = ({ plane, captures, pings, info, down }: Services) => (request: Request, client: Client): unknown => {
+  switch (request.method) {
+    case 'apply': return plane.apply(request.operation)
+    case 'show': return plane.show(request.query)
+    case 'info': return info
+    case 'capture': return captures.watch(request.id, client, request.ports, request.snaplen)
+    case 'ping': return pings.start(request, client)
+    case 'down':
+      // The answer is out before the socket closes: ending takes a turn of the event loop.
+      setTimeout(down, 0)
+      return null
+    default: throw new NetworkError(`unknown method ${JSON.stringify((request as { method: unknown }).method)}`, 2)
+  }
+}

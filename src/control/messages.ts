@@ -1,0 +1,41 @@
+/** What the main thread and the data-plane thread say to each other. Plain data; every request is answered once, under its id. */
+import type { Operation, Query } from '../network/operations.js'
+
+export interface WorkerSetup {
+  eventFd: number
+  instance: string
+  poll: PollMode
+  seed: number
+  operations: Operation[]
+}
+
+export type PollMode = 'sleep' | 'adaptive' | 'busy'
+
+export interface PingRequest {
+  router?: string
+  bridge?: string
+  dev?: string
+  address: string
+  count?: number
+  interval_ms: number
+  size: number
+  ttl?: number
+}
+
+export type WorkerRequest = { id: number } & (
+  | { kind: 'apply'; operation: Operation }
+  | { kind: 'show'; query: Query }
+  /** Watches ports: the ring is created by the main thread and stays for the life of the instance. */
+  | { kind: 'capture'; ring: SharedArrayBuffer; ports: number[]; snaplen: number }
+  | { kind: 'resolve-ports'; names: string[] }
+  | { kind: 'ping'; ping: PingRequest }
+  | { kind: 'ping-stop'; session: number }
+  | { kind: 'stop' }
+)
+
+export type WorkerReply =
+  | { id: number; result: unknown }
+  | { id: number; error: { code: 1 | 2; message: string } }
+  | { event: 'ready' }
+  | { event: 'device-lost'; port: string; errno: number }
+  | { event: 'ping'; session: number; events: unknown[]; done: boolean }

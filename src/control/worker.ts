@@ -1,0 +1,104 @@
+/**
+ * The data-plane thread: one loop, `turn` after `turn`, blocking only in the native part. It never relies on its event loop;
+ * requests lie in the message port and an eventfd in the wait set says that there are some.
+ */
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
+import { dropCapabilities } from '../native.js'
+import { NetworkError } from '../network/operations.js'
+import { createNetwork } from '../network/network.js'
+import { createNativeIo, type NativeIo } from '../port/native-io.js'
+import { CTL_WOKEN } from '../port/rings.js'
+import { attachTapRing } from '../core/tap-ring.js'
+import type { WorkerReply, WorkerRequest, WorkerSetup } from './messages.js'
+
+/** Rows of a `show` that are collected in one turn; traffic goes on in between. */
+const ROWS_A_TURN = 256
+
+const setup = workerData as WorkerSetup
+const port = parentPort!
+const reply = (message: WorkerReply): void => port.postMessage(message)
+
+let io: NativeIo | undefined
+const network = createNetwork({
+  instance: setup.instance,
+  seed: setup.seed,
+  poll: setup.poll,
+  makeIo: (packets, rings) => (io = createNativeIo(packets, rings, setup.eventFd)),
+  attachPort: (row, descriptor, vnetHeader) => io!.addPort(row, descriptor, vnetHeader),
+  detachPort: (row) => io!.removePort(row),
+  onDeviceLost: (name, errno) => reply({ event: 'device-lost', port: name, errno })
+})
+
+const jobs: { id: number; rows: unknown[]; source: Iterator<unknown> }[] = []
+let stopping = -1
+
+const handle = (m: WorkerRequest): unknown => {
+  switch (m.kind) {
+    case 'apply': return network.apply(m.operation)
+    case 'resolve-ports': return network.resolvePorts(m.names)
+    case 'capture': return network.capture(attachTapRing(m.ring), m.ports, m.snaplen)
+    case 'ping': return network.ping.start(m.ping)
+    case 'ping-stop': return network.ping.stop(m.session)
+    case 'stop':
+      stopping = m.id
+      return undefined
+    case 'show': throw new Error('show is a job')
+  }
+}
+
+const serve = (m: WorkerRequest): void => {
+  try {
+    if (m.kind === 'show') {
+      if (m.query.show === 'stats') reply({ id: m.id, result: network.stats() })
+      else jobs.push({ id: m.id, rows: [], source: network.show(m.query)[Symbol.iterator]() })
+      return
+    }
+    const result = handle(m)
+    if (m.kind !== 'stop') reply({ id: m.id, result: result ?? null })
+  } catch (error) {
+    reply({ id: m.id, error: errorOf(error) })
+  }
+}
+
+const errorOf = (error: unknown): { code: 1 | 2; message: string } =>
+  error instanceof NetworkError
+    ? { code: error.code, message: error.message }
+    : { code: 1, message: error instanceof Error ? (error.stack ?? error.message) : String(error) }
+
+/** Collects a bounded number of rows for the first waiting `show`. */
+const work = (): void => {
+  const job = jobs[0]!
+  try {
+    for (let i = 0; i < ROWS_A_TURN; i++) {
+      const step = job.source.next()
+      if (step.done === true) {
+        jobs.shift()
+        reply({ id: job.id, result: job.rows })
+        return
+      }
+      job.rows.push(step.value)
+    }
+  } catch (error) {
+    jobs.shift()
+    reply({ id: job.id, error: errorOf(error) })
+  }
+}
+
+for (const operation of setup.operations) network.apply(operation)
+dropCapabilities()
+reply({ event: 'ready' })
+
+const { engine } = network
+const { control } = engine.rings
+while (stopping < 0) {
+  engine.turn(jobs.length === 0 && !network.ping.hasEvents())
+  if (control[CTL_WOKEN] !== 0) {
+    for (let m = receiveMessageOnPort(port); m !== undefined; m = receiveMessageOnPort(port)) serve(m.message as WorkerRequest)
+  }
+  if (jobs.length > 0) work()
+  if (network.ping.hasEvents()) for (const batch of network.ping.drain()) reply({ event: 'ping', ...batch })
+}
+const last = network.stats()
+engine.close()
+reply({ id: stopping, result: last })
+port.close()

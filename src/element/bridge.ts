@@ -1,0 +1,105 @@
+/**
+ * The Ethernet bridge (IEEE 802.1D clause 7), all bridges of an engine in one element.
+ *
+ * A frame comes in by a port; its source is learned, its destination looked up, and it leaves by one port, by all others
+ * (flood), or is dropped with a reason. Where the standard leaves room this does what Linux does (net/bridge/br_input.c,
+ * br_forward.c) with group_fwd_mask 0 and STP off: BPDUs are flooded like any group frame, other reserved addresses end here;
+ * an entry set by hand moves to the port its station is heard on unless it is sticky; unknown unicast does not go to
+ * layer-3 interfaces, whose addresses are in the table. VLAN tags are data.
+ */
+import type { Packets } from '../core/packets.js'
+import { F_LINK_BROADCAST } from '../core/packets.js'
+import type { Ports } from '../core/ports.js'
+import { P_FLOOD, P_FORWARDING, P_LEARNING, PORT_INTERFACE } from '../core/ports.js'
+import { LINK_LOCAL_RESERVED, NO_OTHER_PORT, PORT_DOWN, SAME_PORT, SOURCE_MAC_INVALID } from '../reason.js'
+import type { Fdb } from '../table/fdb.js'
+
+/** 01-80-C2-00-00-0X as a wire-order pair: hi is 01-80; lo is C2-00-00 with X in the top byte. */
+const RESERVED_HI = 0x8001
+const RESERVED_LO = 0xc2
+const RESERVED_LO_MASK = ~0x0f000000
+/** Its last octet when it is the bridge group address (BPDUs) or MAC control (pause frames). */
+const BRIDGE_GROUP = 0
+const MAC_CONTROL = 1
+
+export interface BridgeParts {
+  packets: Packets
+  ports: Ports
+  fdb: Fdb
+  clock: { now: number }
+  output: (p: number, port: number) => void
+}
+
+export const createBridge = ({ packets, ports, fdb, clock, output }: BridgeParts) => {
+  const { start, u16, i32, flags } = packets
+  const { state, kind, filter, bridge } = ports
+  /** Ports of each bridge, in the order they were plugged in. */
+  const members: Int32Array[] = []
+
+  /** Sends `p` to every other port of the bridge that takes it; the last one gets the packet, the others copies. */
+  const flood = (p: number, port: number, unknownUnicast: boolean): void => {
+    const list = members[bridge[port]!]!
+    let last = -1
+    for (let i = 0; i < list.length; i++) {
+      const to = list[i]!
+      if (to === port || (state[to]! & P_FORWARDING) !== P_FORWARDING) continue
+      if (unknownUnicast && ((state[to]! & P_FLOOD) === 0 || kind[to] === PORT_INTERFACE)) continue
+      if (last >= 0) {
+        const c = packets.copy(p)
+        if (c >= 0) output(c, last)
+      }
+      last = to
+    }
+    if (last < 0) packets.drop(p, NO_OTHER_PORT)
+    else output(p, last)
+  }
+
+  /** A frame, at least an Ethernet header long, has come in by `port`. Owns the packet. */
+  const receive = (p: number, port: number): void => {
+    const at = start[p]!
+    const word = (at + 2) >> 2 // destination bytes 2..5; the frame starts at 2 modulo 4
+    const st = state[port]!
+    if ((st & P_FORWARDING) !== P_FORWARDING) {
+      packets.drop(p, PORT_DOWN)
+      return
+    }
+    const sourceHead = i32[word + 1]!
+    const sourceHi = sourceHead & 0xffff
+    const sourceLo = (sourceHead >>> 16) | (u16[(at + 10) >> 1]! << 16)
+    if ((sourceHi & 1) !== 0 || (sourceHi | sourceLo) === 0) {
+      packets.drop(p, SOURCE_MAC_INVALID)
+      return
+    }
+    const hi = u16[at >> 1]!
+    const lo = i32[word]!
+    const f = filter[port]!
+    if ((hi & 1) !== 0) {
+      const reserved = hi === RESERVED_HI && (lo & RESERVED_LO_MASK) === RESERVED_LO ? lo >>> 24 : -1
+      if (reserved !== MAC_CONTROL && (st & P_LEARNING) !== 0) fdb.learn(f, bridge[port]!, sourceHi, sourceLo, port, clock.now)
+      if (reserved > BRIDGE_GROUP) {
+        packets.drop(p, LINK_LOCAL_RESERVED)
+        return
+      }
+      flags[p] = flags[p]! | F_LINK_BROADCAST
+      flood(p, port, false)
+      return
+    }
+    if ((st & P_LEARNING) !== 0) fdb.learn(f, bridge[port]!, sourceHi, sourceLo, port, clock.now)
+    const entry = fdb.find(f, hi, lo)
+    if (entry < 0) {
+      flood(p, port, true)
+      return
+    }
+    const to = fdb.portOf(entry)
+    if (to === port) packets.drop(p, SAME_PORT)
+    else output(p, to)
+  }
+
+  return {
+    receive,
+    /** Sets the ports of a bridge. */
+    setMembers: (row: number, list: readonly number[]): void => {
+      members[row] = Int32Array.from(list)
+    }
+  }
+}

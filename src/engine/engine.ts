@@ -1,0 +1,218 @@
+/**
+ * The engine: all elements, tables and I/O of one data plane wired together, and its turn.
+ *
+ * A turn: send what the last one queued and collect what has arrived, or sleep (one exchange); decide about every packet; do
+ * what is due. Frames for layer-3 interfaces go through a work ring, so that a packet that crosses several routers is a loop
+ * here and no recursion. Runs on any thread; time comes from `readClock`, once a turn.
+ */
+import { createPackets, type Packets, type PoolOptions } from '../core/packets.js'
+import { C_TX_BYTES, C_TX_DROPPED, C_TX_ERRORS, C_TX_PACKETS, C_RX_BYTES, C_RX_PACKETS, createPorts, PORT_CELLS, P_CAPTURE } from '../core/ports.js'
+import type { TapRingProducer } from '../core/tap-ring.js'
+import { createBridge } from '../element/bridge.js'
+import { createOutput } from '../port/output.js'
+import {
+  createRings, CTL_RX_COUNT, CTL_RX_SLOTS, CTL_SPIN_US, CTL_TIMEOUT_MS, CTL_TX_COUNT, CTL_TX_FAILED, RX_STRIDE, TX_STRIDE, type Io, type Rings
+} from '../port/rings.js'
+import { PORT_DOWN, TX_ERROR, TX_QUEUE_FULL } from '../reason.js'
+import { createFdb } from '../table/fdb.js'
+import { createInterfaces } from '../table/interfaces.js'
+import { createLayer3 } from './layer3.js'
+import { createReceive } from './receive.js'
+
+/** errno values that a send may answer (include/uapi/asm-generic/errno*.h). */
+const EIO = 5
+const EAGAIN = 11
+const EBADFD = 77
+
+/** Longest sleep: the loop is asked to stop through an eventfd, but never depends on it. */
+const MAX_SLEEP_MS = 1000
+/** Slots of the FDB looked at for ageing in one go. */
+const SWEEP_SLOTS = 2048
+const SWEEP_EVERY_MS = 1000
+
+export interface EngineOptions {
+  pool?: PoolOptions
+  makeIo: (packets: Packets, rings: Rings) => Io
+  /** Milliseconds, monotonic, with fractions. */
+  readClock: () => number
+  /** Milliseconds since the epoch, for ICMP timestamps and captures. */
+  wallClock: () => number
+  /** 0 <= x < 1. */
+  random: () => number
+  /** A device behind a port is gone: it delivers an error instead of frames. */
+  onDeviceLost?: (port: number, errno: number) => void
+  /** Microseconds to poll before sleeping, while traffic flows (adaptive) or always (busy). */
+  spinUs?: number
+  busy?: boolean
+  batch?: number
+}
+
+export type Engine = ReturnType<typeof createEngine>
+
+export const createEngine = (options: EngineOptions) => {
+  const { readClock, random } = options
+  const packets = createPackets(options.pool)
+  const ports = createPorts()
+  const rings = createRings(packets, options.batch)
+  const interfaces = createInterfaces()
+  const fdb = createFdb({ seed: Math.floor(random() * 0x7fffffff) })
+  const clock = { now: readClock() }
+  const io = options.makeIo(packets, rings)
+  const { control, rx, rxSlotIds, tx, txPacket, txPort } = rings
+  const { counters, state, layer3: interfaceOf } = ports
+  const { length, start, bytes } = packets
+
+  // Work ring: packets on their way to a layer-3 interface, with the port they go through. It cannot overflow: it has as
+  // many places as there are packets.
+  const workPacket = new Int32Array(packets.capacity)
+  const workPort = new Int32Array(packets.capacity)
+  let workHead = 0
+  let workCount = 0
+  const toInterface = (p: number, port: number): void => {
+    const at = (workHead + workCount++) % packets.capacity
+    workPacket[at] = p
+    workPort[at] = port
+  }
+
+  let capturing = false
+  let ring: TapRingProducer | undefined
+  let snaplen = 0
+  const watch = (p: number, port: number, direction: number): void => {
+    if ((state[port]! & P_CAPTURE) !== 0) ring!.push(bytes, start[p]!, length[p]!, snaplen, port, direction, options.wallClock())
+  }
+
+  /** Ends what the exchange has sent. */
+  const complete = (): void => {
+    const count = control[CTL_TX_COUNT]!
+    const failed = control[CTL_TX_FAILED]!
+    for (let i = 0; i < count; i++) {
+      const p = txPacket[i]!
+      const port = txPort[i]!
+      const c = port * PORT_CELLS
+      const errno = failed === 0 ? 0 : tx[i * TX_STRIDE + 7]!
+      if (errno === 0) {
+        counters[c + C_TX_PACKETS]!++
+        counters[c + C_TX_BYTES]! += length[p]!
+        packets.transmitted(p)
+      } else {
+        const full = errno === EAGAIN
+        counters[c + (full ? C_TX_DROPPED : C_TX_ERRORS)]!++
+        packets.drop(p, full ? TX_QUEUE_FULL : errno === EIO || errno === EBADFD ? PORT_DOWN : TX_ERROR)
+      }
+    }
+    control[CTL_TX_COUNT] = 0
+  }
+
+  /** Sends what is queued without receiving: for a tx ring that is full in the middle of a turn. */
+  const flush = (): void => {
+    if (capturing) for (let i = 0; i < control[CTL_TX_COUNT]!; i++) watch(txPacket[i]!, txPort[i]!, 1)
+    const slots = control[CTL_RX_SLOTS]!
+    control[CTL_RX_SLOTS] = 0
+    control[CTL_TIMEOUT_MS] = 0
+    const spin = control[CTL_SPIN_US]!
+    control[CTL_SPIN_US] = 0
+    io.exchange()
+    control[CTL_RX_SLOTS] = slots
+    control[CTL_SPIN_US] = spin
+    complete()
+  }
+
+  const { output, completeChecksum } = createOutput({ packets, ports, rings, flush, toInterface })
+  const bridge = createBridge({ packets, ports, fdb, clock, output })
+
+  /** A frame leaves a layer-3 interface into its bridge. */
+  const fromInterface = (p: number, port: number): void => {
+    const c = port * PORT_CELLS
+    counters[c + C_RX_PACKETS]!++
+    counters[c + C_RX_BYTES]! += length[p]!
+    if (capturing) watch(p, port, 0)
+    packets.inPort[p] = port
+    bridge.receive(p, port)
+  }
+
+  const layer3 = createLayer3({
+    packets, interfaces, clock, random, wallClock: options.wallClock, toBridge: fromInterface, completeChecksum, interfaceOfPort: interfaceOf
+  })
+
+  /** Frames that the bridge gave to interfaces, until there are none: routers answer, forward, and may reach each other. */
+  const drainWork = (): void => {
+    while (workCount > 0) {
+      const p = workPacket[workHead]!
+      const port = workPort[workHead]!
+      workHead = (workHead + 1) % packets.capacity
+      workCount--
+      const c = port * PORT_CELLS
+      counters[c + C_TX_PACKETS]!++
+      counters[c + C_TX_BYTES]! += length[p]!
+      if (capturing) watch(p, port, 1)
+      packets.inPort[p] = port
+      layer3.receive(p, interfaceOf[port]!)
+    }
+  }
+
+  const take = createReceive(packets, ports)
+
+  let nextTick = 0
+  let nextSweep = 0
+  let lastTraffic = -1e9
+  const spinUs = options.spinUs ?? 0
+
+  const tick = (): void => {
+    const { now } = clock
+    layer3.tick(now)
+    nextTick = now + layer3.untilNextTick(now)
+    if (now >= nextSweep) {
+      fdb.sweep(now, SWEEP_SLOTS)
+      nextSweep = now + SWEEP_EVERY_MS
+    }
+    drainWork()
+  }
+
+  /** One turn. With `maySleep` it waits for arrivals, a wake-up or the next timer, at most a second. Returns the frames received. */
+  const turn = (maySleep: boolean): number => {
+    if (capturing) for (let i = 0; i < control[CTL_TX_COUNT]!; i++) watch(txPacket[i]!, txPort[i]!, 1)
+    const wait = Math.ceil(nextTick - clock.now)
+    control[CTL_TIMEOUT_MS] = !maySleep || wait <= 0 ? 0 : wait < MAX_SLEEP_MS ? wait : MAX_SLEEP_MS
+    const count = io.exchange()
+    const now = readClock()
+    clock.now = now
+    complete()
+    let used = 0
+    for (let i = 0; i < count; i++) {
+      const e = i * RX_STRIDE
+      const port = rx[e]!
+      const size = rx[e + 2]!
+      if (size < 0) {
+        options.onDeviceLost?.(port, -size)
+        continue
+      }
+      used++
+      const p = take(rxSlotIds[rx[e + 1]!]!, size, port)
+      if (p < 0) continue
+      if (capturing) watch(p, port, 0)
+      bridge.receive(p, port)
+    }
+    if (workCount > 0) drainWork()
+    rings.refill(used)
+    if (count > 0) lastTraffic = now
+    control[CTL_SPIN_US] = options.busy === true || now - lastTraffic < 1 ? spinUs : 0
+    if (now >= nextTick) tick()
+    return count
+  }
+
+  rings.refill(0)
+  control[CTL_RX_COUNT] = 0
+
+  return {
+    packets, ports, rings, interfaces, fdb, clock, io, bridge, layer3, turn,
+    /** Watches the ports whose P_CAPTURE flag is set; undefined ends it. */
+    capture: (producer: TapRingProducer | undefined, bytesAFrame: number): void => {
+      ring = producer
+      snaplen = bytesAFrame
+      capturing = producer !== undefined
+    },
+    /** Packets in somebody's hands at the end of a turn: queued for sending, waiting for ARP, being reassembled. */
+    held: (): number => control[CTL_TX_COUNT]! + workCount + layer3.held(),
+    close: (): void => io.close()
+  }
+}
