@@ -38,7 +38,7 @@ const CODES = new Set([
 
 /**
  * Checks that a program can be run on anything: known instructions, forward jumps that land inside, memory cells that exist, no
- * constant division by zero, a return at the end. Throws a CaptureError (code 2) that names the instruction.
+ * constant division by zero, a return at the end. Throws a CaptureError (exitCode 2) that names the instruction.
  */
 export const checkProgram = (program: Program): void => {
   const count = program.length / 4
@@ -54,7 +54,8 @@ export const checkProgram = (program: Program): void => {
     if (!CODES.has(code)) bad(i, `unknown code ${code}`)
     const kind = code & 7
     if (kind === LD && (code & 0xe0) === ABS && k < 0) bad(i, 'ancillary load, which only the kernel has')
-    if ((kind === ST || kind === STX || code === (LD | MEM) || code === (LDX | MEM)) && (k < 0 || k >= MEMORY_WORDS)) bad(i, 'no such memory cell')
+    const usesMemory = kind === ST || kind === STX || code === (LD | MEM) || code === (LDX | MEM)
+    if (usesMemory && (k < 0 || k >= MEMORY_WORDS)) bad(i, 'no such memory cell')
     if ((code === (ALU | DIV) || code === (ALU | MOD)) && k === 0) bad(i, 'division by zero')
     if (code === (JMP | JA)) {
       if (k < 0 || i + 1 + k >= count) bad(i, 'jump out of the program')

@@ -3,7 +3,10 @@ import { spawn } from 'node:child_process'
 import { checkProgram, type Program } from './bpf.js'
 import { CaptureError } from './error.js'
 
-/** A pcap file without packets: little-endian, version 2.4, snapshot length 262144, Ethernet. tcpdump compiles for its link type, no rights needed. */
+/**
+ * A pcap file without packets: little-endian, version 2.4, snapshot length 262144, Ethernet. tcpdump compiles for a file's link
+ * type, without asking for an interface and the right to open it.
+ */
 const EMPTY_PCAP = Buffer.from('d4c3b2a10200040000000000000000000000040001000000', 'hex')
 
 /** Host names in an expression are looked up by tcpdump; a dead name server must not hang the command. */
@@ -11,9 +14,13 @@ const COMPILE_TIMEOUT_MS = 20_000
 
 /** What tcpdump said, as one line, without its name and the lines that are no complaint. */
 const complaint = (stderr: string): string =>
-  stderr.split('\n').filter((line) => line !== '' && !line.startsWith('reading from file')).map((line) => line.replace(/^tcpdump: /, '')).join('; ')
+  stderr.split('\n').filter((line) => line !== '' && !line.startsWith('reading from file'))
+    .map((line) => line.replace(/^tcpdump: /, '')).join('; ')
 
-/** The program of `tcpdump -ddd`: a line with the count, then `code jt jf k` a line, k unsigned. Throws a CaptureError when it is something else. */
+/**
+ * The program that `tcpdump -ddd` prints: a line with the count, then `code jt jf k` a line, k unsigned. Throws a CaptureError
+ * when the text is something else.
+ */
 export const parseProgram = (text: string): Program => {
   const lines = text.trim().split('\n')
   const count = Number(lines[0])
@@ -29,8 +36,8 @@ export const parseProgram = (text: string): Program => {
 }
 
 /**
- * Compiles an expression of pcap-filter(7) for Ethernet. Throws a CaptureError of one line: code 2 when the expression is
- * wrong (tcpdump's words), code 1 when tcpdump is not installed or does not answer.
+ * Compiles an expression of pcap-filter(7) for Ethernet. Throws a CaptureError of one line: exitCode 2 when the expression is
+ * wrong (tcpdump's words), 1 when tcpdump is not installed or does not answer.
  */
 export const compileFilter = async (expression: string): Promise<Program> => {
   const child = spawn('tcpdump', ['-n', '-ddd', '-r', '-', '--', expression], { timeout: COMPILE_TIMEOUT_MS, stdio: 'pipe' })
@@ -46,7 +53,7 @@ export const compileFilter = async (expression: string): Promise<Program> => {
       : new CaptureError(`cannot run tcpdump: ${error.message}`, 1)))
     child.once('close', (status, sig) => resolve([status, sig]))
   })
-  if (signal !== null) throw new CaptureError(`tcpdump did not compile the capture filter (${signal}); is a host name in it that cannot be looked up?`, 1)
+  if (signal !== null) throw new CaptureError(`capture filter: tcpdump gave no answer (${signal}); is a host name in it that cannot be looked up?`, 1)
   if (code !== 0) throw new CaptureError(`capture filter: ${complaint(stderr) || `tcpdump ended with status ${code}`}`, 2)
   return parseProgram(stdout)
 }

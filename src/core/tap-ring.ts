@@ -59,7 +59,7 @@ export interface TapRingConsumer {
 
 /** Memory of a new ring with room for `bytes` of records (a power of two, 4 KiB to 1 GiB), for both threads to attach. */
 export const createTapRing = (bytes = 8 << 20): SharedArrayBuffer => {
-  if (bytes < 4096 || bytes > 1 << 30 || (bytes & (bytes - 1)) !== 0) throw new RangeError('tap ring: size must be a power of two, 4 KiB to 1 GiB')
+  if (bytes < 4096 || bytes > 1 << 30 || (bytes & (bytes - 1)) !== 0) throw new RangeError('tap ring: size is a power of two, 4 KiB to 1 GiB')
   return new SharedArrayBuffer(CELLS + bytes)
 }
 
@@ -78,7 +78,7 @@ export const attachTapRing = (buffer: SharedArrayBuffer): TapRingProducer & TapR
     f64[LOST]!++
   }
 
-  /** Copies `count` bytes from `from` in the source buffer to `to` here; both equal modulo 4. May not write outside: a neighbour's bytes would go. */
+  /** Copies `count` bytes from `from` in the source buffer to `to` here; the two are equal modulo 8. */
   const copy = (from: number, to: number, count: number): void => {
     if (count > LOOP_BYTES) {
       u8.set(source8.subarray(from, from + count), to)
@@ -96,7 +96,9 @@ export const attachTapRing = (buffer: SharedArrayBuffer): TapRingProducer & TapR
     while (s < end) u8[d++] = source8[s++]!
   }
 
-  const push = (bytes: Uint8Array, offset: number, length: number, captureLength: number, port: number, direction: number, time: number): boolean => {
+  const push = (
+    bytes: Uint8Array, offset: number, length: number, captureLength: number, port: number, direction: number, time: number
+  ): boolean => {
     if (bytes.buffer !== source) {
       source = bytes.buffer
       source8 = new Uint8Array(source)

@@ -22,7 +22,9 @@ export const formatArp = (view: DataView, o: number, end: number, length: number
   if (!ethernet || hardwareLength !== 6 || protocol !== ETHERTYPE_IPV4 || protocolLength !== 4) {
     const hardwareName = ethernet ? 'Ethernet' : `Unknown Hardware (${hardware})`
     const protocolName =
-      protocol === ETHERTYPE_IPV4 ? 'IPv4' : protocol === ETHERTYPE_IPV6 ? 'IPv6' : `Unknown Protocol (0x${protocol.toString(16).padStart(4, '0')})`
+      protocol === ETHERTYPE_IPV4 ? 'IPv4'
+      : protocol === ETHERTYPE_IPV6 ? 'IPv6'
+      : `Unknown Protocol (0x${protocol.toString(16).padStart(4, '0')})`
     return `${name}${hardwareName} (len ${hardwareLength}), ${protocolName} (len ${protocolLength}), length ${length}`
   }
   const sender = formatIp4(arp.senderIp(view, o))

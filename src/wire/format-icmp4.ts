@@ -32,7 +32,8 @@ const REDIRECTS = [['redirect', 'net '], ['redirect', 'host '], ['redirect-tos',
 /** hh:mm:ss.mmm of milliseconds since midnight UTC (RFC 792). */
 const timeOfDay = (ms: number): string => {
   const two = (n: number): string => String(n).padStart(2, '0')
-  return `${two(Math.floor(ms / 3600000))}:${two(Math.floor(ms / 60000) % 60)}:${two(Math.floor(ms / 1000) % 60)}.${String(ms % 1000).padStart(3, '0')}`
+  const seconds = Math.floor(ms / 1000)
+  return `${two(Math.floor(seconds / 3600))}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}.${String(ms % 1000).padStart(3, '0')}`
 }
 
 const unreachable = (view: DataView, o: number, end: number, code: number): string | undefined => {

@@ -28,20 +28,29 @@ export const formatIp6 = (view: DataView, o: number): string => {
   return length < 2 ? groups(0, 8) : `${groups(0, best)}::${groups(best + length, 8)}`
 }
 
+// ICMPv6 types (RFC 4443, 4861, 3810)
+const ECHO_REQUEST = 128
+const ECHO_REPLY = 129
+const NEIGHBOR_SOLICITATION = 135
+const NEIGHBOR_ADVERTISEMENT = 136
+const LISTENER_REPORT_V2 = 143
+
 const ICMP6_NAMES = new Map([
   [1, 'destination unreachable'], [2, 'packet too big'], [3, 'time exceeded'], [4, 'parameter problem'],
-  [130, 'multicast listener query'], [131, 'multicast listener report'], [132, 'multicast listener done'], [133, 'router solicitation'], [134, 'router advertisement'], [137, 'redirect']
+  [130, 'multicast listener query'], [131, 'multicast listener report'], [132, 'multicast listener done'],
+  [133, 'router solicitation'], [134, 'router advertisement'], [137, 'redirect']
 ])
 
 const formatIcmp6 = (view: DataView, o: number, end: number, length: number): string => {
   if (o + 8 > end) return ' [|icmp6]'
   const type = view.getUint8(o)
   let text = ICMP6_NAMES.get(type) ?? `type-#${type}`
-  if (type === 128 || type === 129) text = `echo ${type === 128 ? 'request' : 'reply'}, id ${view.getUint16(o + 4)}, seq ${view.getUint16(o + 6)}`
-  else if (type === 143) text = `multicast listener report v2, ${view.getUint16(o + 6)} group record(s)`
-  else if (type === 135 || type === 136) {
+  if (type === ECHO_REQUEST || type === ECHO_REPLY) {
+    text = `echo ${type === ECHO_REQUEST ? 'request' : 'reply'}, id ${view.getUint16(o + 4)}, seq ${view.getUint16(o + 6)}`
+  } else if (type === LISTENER_REPORT_V2) text = `multicast listener report v2, ${view.getUint16(o + 6)} group record(s)`
+  else if (type === NEIGHBOR_SOLICITATION || type === NEIGHBOR_ADVERTISEMENT) {
     if (o + 24 > end) return ' [|icmp6]'
-    text = `neighbor ${type === 135 ? 'solicitation, who has' : 'advertisement, tgt is'} ${formatIp6(view, o + 8)}`
+    text = `neighbor ${type === NEIGHBOR_SOLICITATION ? 'solicitation, who has' : 'advertisement, tgt is'} ${formatIp6(view, o + 8)}`
   }
   return `ICMP6, ${text}, length ${length}`
 }

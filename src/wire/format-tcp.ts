@@ -1,10 +1,13 @@
 /** Text of TCP segments (RFC 9293), for `format.ts`. */
 import * as tcp from './tcp.js'
 
-const FLAG_NAMES: readonly (readonly [number, string])[] = [
-  [tcp.FLAG_FIN, 'F'], [tcp.FLAG_SYN, 'S'], [tcp.FLAG_RST, 'R'], [tcp.FLAG_PSH, 'P'], [tcp.FLAG_ACK, '.'], [0x20, 'U'], [0x40, 'E'], [tcp.FLAG_CWR, 'W']
-]
 const FLAG_URG = 0x20
+const FLAG_ECE = 0x40
+
+const FLAG_NAMES: readonly (readonly [number, string])[] = [
+  [tcp.FLAG_FIN, 'F'], [tcp.FLAG_SYN, 'S'], [tcp.FLAG_RST, 'R'], [tcp.FLAG_PSH, 'P'], [tcp.FLAG_ACK, '.'],
+  [FLAG_URG, 'U'], [FLAG_ECE, 'E'], [tcp.FLAG_CWR, 'W']
+]
 const OFF_URGENT = 18
 
 const OPTION_END = 0

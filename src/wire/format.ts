@@ -9,7 +9,8 @@
  * here take the protocol's name too, which tcpdump leaves out where the ethertype is printed, or where too little was captured.
  */
 import {
-  ETHERNET_HEADER, ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_QINQ, ETHERTYPE_VLAN, OFF_DESTINATION, OFF_ETHERTYPE, OFF_SOURCE, VLAN_TAG
+  ETHERNET_HEADER, ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_QINQ, ETHERTYPE_VLAN,
+  OFF_DESTINATION, OFF_ETHERTYPE, OFF_SOURCE, VLAN_TAG
 } from './ethernet.js'
 import { formatArp } from './format-arp.js'
 import { formatIpv4 } from './format-ipv4.js'

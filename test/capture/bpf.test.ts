@@ -74,7 +74,7 @@ test('jumps compare unsigned', (t) => {
 test('programs that cannot be run are refused', (t) => {
   const refused = (pattern: RegExp, ...instructions: number[][]): void => {
     const error = t.throws(() => checkProgram(program(...instructions)), { instanceOf: CaptureError, message: pattern })
-    t.is(error?.code, 2)
+    t.is(error?.exitCode, 2)
   }
   refused(/1 to 4096 instructions/)
   refused(/unknown code 7735/, [7735, 0, 0, 0], [6, 0, 0, 0])
@@ -168,7 +168,7 @@ test('a wrong expression is told in one line, in the words of tcpdump', async (t
   if (!has(t, 'tcpdump')) return
   for (const expression of ['tcp prt 80', 'inbound', 'port', '-w /nowhere', 'host 1.2.3.4.5']) {
     const error = await t.throwsAsync(compileFilter(expression), { instanceOf: CaptureError })
-    t.is(error?.code, 2)
+    t.is(error?.exitCode, 2)
     t.regex(error?.message ?? '', /^capture filter: \S[^\n]*$/)
   }
   await t.throwsAsync(compileFilter('tcp prt 80'), { message: /syntax error/ })
@@ -179,7 +179,7 @@ test.serial('without tcpdump it says what to install', async (t) => {
   process.env['PATH'] = '/nonexistent'
   try {
     const error = await t.throwsAsync(compileFilter('arp'), { instanceOf: CaptureError, message: 'capture filters need tcpdump: apt-get install tcpdump' })
-    t.is(error?.code, 1)
+    t.is(error?.exitCode, 1)
   } finally {
     process.env['PATH'] = path
   }
