@@ -1,0 +1,16 @@
+/** `tapway check`: what is wrong with a network file, a line each. */
+import { loadNetworkFile } from '../config/load.js'
+import { ConfigError, formatProblem } from '../config/problem.js'
+import type { Io } from './io.js'
+
+/** Exit status 0 or 2. */
+export const check = async (file: string, instance: string, io: Io): Promise<number> => {
+  try {
+    await loadNetworkFile(file, { instance })
+    return 0
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    io.err(error.problems.map((problem) => `${formatProblem(problem)}\n`).join(''))
+    return error.exitCode
+  }
+}

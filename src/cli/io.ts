@@ -1,0 +1,33 @@
+/** What a command touches of the process it runs in; tests give their own. */
+import { runDirectory } from '../control/client.js'
+
+export interface Io {
+  out(text: string): void
+  err(text: string): void
+  /** Folder of control sockets and records. */
+  readonly directory: string
+  /** Calls `listener` at the first SIGINT or SIGTERM instead of ending the process; returns what takes that back. */
+  onInterrupt(listener: () => void): () => void
+  /** From now on nobody need read our output: `up` goes on forwarding. Before, the end of the reader (`| head`) is ours. */
+  outliveReader(): void
+}
+
+/** The process's own streams. */
+export const processIo = (): Io => {
+  let outlive = false
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error
+    if (!outlive) process.exit()
+  })
+  process.stderr.on('error', () => {}) // nobody is there to be told
+  return {
+    out: (text) => { process.stdout.write(text) },
+    err: (text) => { process.stderr.write(text) },
+    directory: runDirectory(),
+    onInterrupt: (listener) => {
+      process.on('SIGINT', listener).on('SIGTERM', listener)
+      return () => { process.off('SIGINT', listener).off('SIGTERM', listener) }
+    },
+    outliveReader: () => { outlive = true },
+  }
+}

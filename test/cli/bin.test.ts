@@ -1,0 +1,47 @@
+/** bin/tapway.js as a process: exit status, pipes, and what it says when nothing is built. */
+import test from 'ava'
+import { spawn, spawnSync } from 'node:child_process'
+import { copyFileSync, existsSync, mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { fakeInstance, temporaryFolder } from './fake-instance.js'
+
+const root = fileURLToPath(new URL('../../../', import.meta.url))
+const bin = join(root, 'bin/tapway.js')
+
+test('it is not built: one line', (t) => {
+  const folder = temporaryFolder(t)
+  mkdirSync(join(folder, 'bin'))
+  copyFileSync(bin, join(folder, 'bin/tapway.mjs'))
+  const { status, stdout, stderr } = spawnSync(process.execPath, [join(folder, 'bin/tapway.mjs'), 'link'], { encoding: 'utf8' })
+  t.deepEqual([status, stdout, stderr], [1, '', 'tapway: not built yet: run npm ci && npm run build\n'])
+})
+
+const built = existsSync(join(root, 'build/tapway.node'))
+const run = (directory: string, ...args: string[]) =>
+  spawnSync(process.execPath, [bin, ...args], { encoding: 'utf8', env: { ...process.env, TAPWAY_RUN_DIR: directory } })
+
+test('exit status and streams', (t) => {
+  t.true(built)
+  const folder = temporaryFolder(t)
+  const nobody = run(folder, 'link')
+  t.deepEqual([nobody.status, nobody.stdout, nobody.stderr], [1, '', 'tapway: no instance "default" is running (start one: tapway up FILE)\n'])
+  const wrong = run(folder, 'lnik')
+  t.deepEqual([wrong.status, wrong.stdout, wrong.stderr], [2, '', 'tapway: unknown word "lnik": did you mean "link"?\n'])
+  const help = run(folder, '--help')
+  t.is(help.status, 0)
+  t.regex(help.stdout, /^Usage: tapway /)
+})
+
+test('a reader that goes away (| head) is no error', async (t) => {
+  const rows = Array.from({ length: 20_000 }, (_, i) => ({ dst: `10.${i >> 8}.${i & 255}.0/24`, dev: 'eth0', flags: [], router: 'r' }))
+  const { directory } = await fakeInstance(t, ({ id }, send) => send({ id, result: rows }))
+  const child = spawn('sh', ['-c', '"$0" "$1" route show router r | head -n 1', process.execPath, bin], {
+    stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, TAPWAY_RUN_DIR: directory },
+  })
+  let [out, err] = ['', '']
+  child.stdout.on('data', (data) => { out += String(data) })
+  child.stderr.on('data', (data) => { err += String(data) })
+  await new Promise((resolve) => child.on('close', resolve))
+  t.deepEqual([out, err], ['10.0.0.0/24 dev eth0 \n', ''])
+})
