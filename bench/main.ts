@@ -1,0 +1,86 @@
+/**
+ * `npm run bench`: Tapway and the kernel side by side, the micro-benchmarks, the footprint. To be started by scripts/bench.sh,
+ * which gives it a mount namespace with a /run/netns and a /run/tapway of its own.
+ */
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { refuseUnlessIsolated } from '../test/helpers/netns.js'
+import { describeMachine } from './machine.js'
+import { runMicro } from './micro/run.js'
+import { readOptions, USAGE, type BenchOptions } from './options.js'
+import { cleanUp, killRunning } from './paired/command.js'
+import { runFootprint } from './paired/footprint.js'
+import { runScenario } from './paired/scenario.js'
+import { ROOT } from './paired/tapway.js'
+import { terminalText, withResults, type Results } from './report.js'
+
+const RESULTS = join(ROOT, 'bench', 'results')
+const DOCUMENT = join(ROOT, 'docs', 'performance.md')
+
+const say = (line: string): void => {
+  process.stdout.write(`${line}\n`)
+}
+
+const modified = (path: string): number => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0
+
+/** Compiles the traffic generator and the receiver where they are older than their source. */
+const compile = (): void => {
+  const folder = join(ROOT, 'dist', 'bench', 'native')
+  mkdirSync(folder, { recursive: true })
+  for (const name of ['udpflood', 'udpsink']) {
+    const source = join(ROOT, 'bench', 'native', `${name}.c`)
+    if (modified(join(folder, name)) < modified(source)) execFileSync('cc', ['-O2', '-Wall', '-o', join(folder, name), source], { stdio: 'inherit' })
+  }
+}
+
+const measure = async (o: BenchOptions, results: Results): Promise<void> => {
+  if (o.micro.length > 0) results.singles.push(...await runMicro(o.micro))
+  if (o.footprint || o.measures.length > 0) refuseUnlessIsolated()
+  if (o.measures.length > 0) {
+    compile()
+    for (const scenario of o.scenarios) results.paired.push(...await runScenario(scenario, { ...o, say }))
+  }
+  if (o.footprint) results.singles.push(...await runFootprint(o.runs, say))
+}
+
+const write = (o: BenchOptions, results: Results): void => {
+  const text = `${JSON.stringify(results, undefined, 1)}\n`
+  writeFileSync(o.out ?? join(RESULTS, `${results.machine.date.replaceAll(':', '-')}.json`), text)
+  if (!o.complete) return
+  const summary = { ...results, paired: results.paired.map(({ details: _, ...rest }) => rest) }
+  writeFileSync(join(RESULTS, 'latest.json'), `${JSON.stringify(summary, undefined, 1)}\n`)
+  writeFileSync(DOCUMENT, withResults(readFileSync(DOCUMENT, 'utf8'), results))
+}
+
+let stopped = false
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => {
+    stopped = true
+    killRunning()
+    void cleanUp().then(() => process.exit(130))
+  })
+}
+
+const main = async (): Promise<void> => {
+  const o = readOptions(process.argv.slice(2))
+  if (o === undefined) {
+    process.stdout.write(USAGE)
+    return
+  }
+  const results: Results = { machine: describeMachine(ROOT), options: { runs: o.runs, seconds: o.seconds }, paired: [], singles: [] }
+  await measure(o, results)
+  write(o, results)
+  process.stdout.write(`\n${terminalText(results)}`)
+}
+
+try {
+  await main()
+} catch (error) {
+  if (!stopped) {
+    process.stderr.write(`bench: ${(error as Error).message}\n`)
+    process.exitCode = 1
+  }
+} finally {
+  if (!stopped) await cleanUp()
+}

@@ -1,0 +1,26 @@
+/** Runs the micro-benchmarks, each file (and each variant of the pipeline) in a process of its own. */
+import { fork } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import type { Single } from '../result.js'
+
+/** File and arguments. */
+const BENCHES: readonly (readonly string[])[] = [
+  ['codecs'], ['tables'], ['pipeline', 'replay'], ...['bridge', 'router'].flatMap((element) => ['1', '256'].map((flows) => ['pipeline', element, flows]))
+]
+export const MICRO_GROUPS = ['codecs', 'tables', 'pipeline'] as const
+
+/** Runs the named groups; they print as they go. Throws when one of them fails. */
+export const runMicro = async (groups: readonly string[] = MICRO_GROUPS): Promise<Single[]> => {
+  const results: Single[] = []
+  for (const [file, ...args] of BENCHES) {
+    if (!groups.includes(file!)) continue
+    const child = fork(fileURLToPath(new URL(`./${file}.bench.js`, import.meta.url)), args, { execArgv: ['--expose-gc'] })
+    child.on('message', (result) => results.push(result as Single))
+    const code = await new Promise<number | null>((resolve, reject) => {
+      child.once('error', reject)
+      child.once('close', resolve)
+    })
+    if (code !== 0) throw new Error(`bench/micro/${file}.bench.ts ${args.join(' ')}: exit ${code}`)
+  }
+  return results
+}

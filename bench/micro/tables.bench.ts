@@ -1,0 +1,88 @@
+/**
+ * Tables: the FDB, the FIB and the neighbour table, filled to different sizes and asked in random order. Own loops: a call of
+ * a closure by `benchmark` costs more than a lookup.
+ */
+import { createFdb } from '../../src/table/fdb.js'
+import { Fib } from '../../src/table/fib.js'
+import { createNeighbors } from '../../src/table/neighbors.js'
+import { networkOf } from '../../src/wire/ip4.js'
+import { single } from '../result.js'
+import { report, reportLoop } from './measure.js'
+
+const LOOKUPS = 1 << 20
+/** Questions asked in turn; more than fit into the caches beside a large table would measure themselves. */
+const QUESTIONS = 1 << 16
+
+/** Numbers of 32 bits (mulberry32), the same at each run. */
+const createRandom = (seed: number) => (): number => {
+  seed = (seed + 0x6d2b79f5) | 0
+  let t = Math.imul(seed ^ (seed >>> 15), 1 | seed)
+  t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
+  return t ^ (t >>> 14)
+}
+
+let sink = 0
+
+const benchFdb = (stations: number): void => {
+  const random = createRandom(stations)
+  const fdb = createFdb({ seed: 1 })
+  const lo = Int32Array.from({ length: stations }, random)
+  const hi = 0x4202
+  for (let i = 0; i < stations; i++) fdb.learn(0, 0, hi, lo[i]!, i & 7, 0)
+  const asked = Int32Array.from({ length: QUESTIONS }, () => (random() >>> 0) % stations)
+  // What the bridge does for each frame: learn the source, find the destination, read its port
+  reportLoop('tables', `FDB learn and find, ${stations} stations`, () => {
+    for (let i = 0; i < LOOKUPS; i++) {
+      const from = asked[i & (QUESTIONS - 1)]!
+      const to = asked[(i + 1) & (QUESTIONS - 1)]!
+      fdb.learn(0, 0, hi, lo[from]!, from & 7, 1000)
+      sink ^= fdb.portOf(fdb.find(0, hi, lo[to]!))
+    }
+  }, LOOKUPS)
+}
+
+/** Lengths as in the Internet's table, roughly: most are /24, some shorter, few longer. */
+const lengthOf = (r: number): number => {
+  const percent = (r >>> 0) % 100
+  return percent < 60 ? 24 : percent < 80 ? 22 + (r & 1) : percent < 97 ? 16 + ((r >>> 8) % 6) : percent < 99 ? 8 + ((r >>> 8) & 7) : 25 + ((r >>> 8) & 7)
+}
+
+const benchFib = (prefixes: number): void => {
+  const random = createRandom(prefixes)
+  const fib = new Fib()
+  const network = new Int32Array(prefixes)
+  const length = new Int32Array(prefixes)
+  for (let i = 0; i < prefixes; i++) {
+    length[i] = lengthOf(random())
+    network[i] = networkOf(random(), length[i]!)
+  }
+  const begin = performance.now()
+  for (let i = 0; i < prefixes; i++) fib.insert(network[i]!, length[i]!, (i & 0xffff) + 1)
+  const loaded = performance.now() - begin
+  const asked = Int32Array.from({ length: QUESTIONS }, () => {
+    const i = (random() >>> 0) % prefixes
+    return network[i]! | (random() & ~networkOf(-1, length[i]!))
+  })
+  reportLoop('tables', `FIB lookup, ${prefixes} routes`, () => {
+    for (let i = 0; i < LOOKUPS; i++) sink ^= fib.lookup(asked[i & (QUESTIONS - 1)]!)
+  }, LOOKUPS)
+  if (prefixes >= 1e6) report(single('tables', `FIB load, ${prefixes} routes`, 'ms', [loaded]))
+}
+
+const benchNeighbors = (entries: number): void => {
+  const random = createRandom(entries)
+  const neighbors = createNeighbors({ gcThresh3: Math.max(entries, 1024), seed: 1 })
+  for (let i = 0; i < entries; i++) neighbors.create(i & 3, 0x0a000000 + i, 0)
+  const asked = Int32Array.from({ length: QUESTIONS }, () => (random() >>> 0) % entries)
+  reportLoop('tables', `neighbour lookup, ${entries} entries`, () => {
+    for (let i = 0; i < LOOKUPS; i++) {
+      const n = asked[i & (QUESTIONS - 1)]!
+      sink ^= neighbors.lookup(n & 3, 0x0a000000 + n)
+    }
+  }, LOOKUPS)
+}
+
+for (const stations of [16, 1024, 100_000]) benchFdb(stations)
+for (const prefixes of [10, 10_000, 1_000_000]) benchFib(prefixes)
+for (const entries of [16, 8192]) benchNeighbors(entries)
+if (sink === 0.5) process.stdout.write('')

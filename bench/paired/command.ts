@@ -1,0 +1,103 @@
+/** Running programs, also inside network namespaces, and ending every one of them whatever happens. */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { createInterface } from 'node:readline'
+
+/** What is to be undone at the end, last first. Undoing never throws; what fails is told on stderr. */
+const undo: (() => Promise<unknown> | unknown)[] = []
+
+export const atEnd = (action: () => Promise<unknown> | unknown): void => {
+  undo.push(action)
+}
+
+export const cleanUp = async (): Promise<void> => {
+  for (let action = undo.pop(); action !== undefined; action = undo.pop()) {
+    try {
+      await action()
+    } catch (error) {
+      process.stderr.write(`while cleaning up: ${(error as Error).message}\n`)
+    }
+  }
+}
+
+/** Marks where clean-up stands; the function it gives undoes what came after. */
+export const scope = (): (() => Promise<void>) => {
+  const depth = undo.length
+  return async () => {
+    const later = undo.splice(depth)
+    const earlier = undo.splice(0)
+    undo.push(...later)
+    await cleanUp()
+    undo.push(...earlier)
+  }
+}
+
+/** A program's words inside a namespace. */
+export const inNetns = (netns: string, ...words: string[]): string[] => ['nsenter', `--net=/run/netns/${netns}`, '--', ...words]
+
+const finished = (child: ChildProcess): Promise<number> =>
+  new Promise((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', (code, signal) => resolve(code ?? (signal === null ? -1 : 128)))
+  })
+
+/** Runs a program to its end and gives its stdout; throws with its words and stderr when it fails, or takes longer than a minute. */
+export const run = async (words: readonly string[], options: { mayFail?: boolean } = {}): Promise<string> => {
+  const child = spawn(words[0]!, words.slice(1), { stdio: ['ignore', 'pipe', 'pipe'] })
+  let out = ''
+  let err = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text))
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text))
+  const running = track(child)
+  const timer = setTimeout(() => child.kill('SIGKILL'), 60_000)
+  const code = await finished(child).finally(() => {
+    clearTimeout(timer)
+    running.delete(child)
+  })
+  if (code !== 0 && options.mayFail !== true) throw new Error(`${words.join(' ')}: exit ${code}: ${err.trim() || out.trim()}`)
+  return out
+}
+
+const children = new Set<ChildProcess>()
+const track = (child: ChildProcess): Set<ChildProcess> => children.add(child)
+/** Ends programs that `run` waits for: part of leaving early. */
+export const killRunning = (): void => {
+  for (const child of children) child.kill('SIGKILL')
+}
+
+export interface Service {
+  pid: number
+  /** The line that said it is ready. */
+  line: string
+  /** Milliseconds from start to that line. */
+  readyAfter: number
+  /** Sends SIGTERM, after a while SIGKILL, and waits for the end. */
+  stop(): Promise<void>
+}
+
+/** Starts a program that goes on running, and waits for a line of its stdout. It is stopped at the end. */
+export const serve = async (words: readonly string[], isReady: (line: string) => boolean): Promise<Service> => {
+  const begin = performance.now()
+  const child = spawn(words[0]!, words.slice(1), { stdio: ['ignore', 'pipe', 'pipe'] })
+  const closed = finished(child)
+  closed.catch(() => undefined)
+  let err = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (err = (err + text).slice(-4000)))
+  const stop = async (): Promise<void> => {
+    if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM')
+    const timer = setTimeout(() => child.kill('SIGKILL'), 10_000)
+    await closed.catch(() => undefined)
+    clearTimeout(timer)
+  }
+  atEnd(stop)
+  const lines = createInterface({ input: child.stdout })
+  const line = await new Promise<string>((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`${words.join(' ')}: not ready after 20 s: ${err.trim()}`)), 20_000)
+    lines.on('line', (text) => {
+      if (!isReady(text)) return
+      clearTimeout(timer)
+      resolve(text)
+    })
+    closed.then((code) => reject(new Error(`${words.join(' ')}: exit ${code}: ${err.trim()}`)), reject).finally(() => clearTimeout(timer))
+  })
+  return { pid: child.pid!, line, readyAfter: performance.now() - begin, stop }
+}

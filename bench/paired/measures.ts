@@ -1,0 +1,98 @@
+/** The measures: each loads one side for a while and gives its figures by name. */
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { udpFrame } from '../frames.js'
+import { inNetns, run, serve } from './command.js'
+import { machineSeconds, processSeconds } from './cpu.js'
+import type { Side } from './side.js'
+
+/** Name to value; the first one is the headline. */
+export type Figures = Record<string, number>
+
+const TCP_PORT = 5201
+const UDP_PORT = 9000
+const FLOOD = fileURLToPath(new URL('../native/udpflood', import.meta.url))
+const SINK = fileURLToPath(new URL('../native/udpsink', import.meta.url))
+
+/** Does something, and how much processor time it took: of the machine and of Tapway. */
+const withCpu = async <T>(side: Side, action: () => Promise<T>): Promise<{ result: T; machine: number; own: number }> => {
+  const machine = machineSeconds()
+  const own = side.pid === undefined ? 0 : processSeconds(side.pid)
+  const result = await action()
+  return { result, machine: machineSeconds() - machine, own: side.pid === undefined ? 0 : processSeconds(side.pid) - own }
+}
+
+/** TCP from client to server: what the receiver got. */
+export const tcp = async (side: Side, streams: number, seconds: number): Promise<Figures> => {
+  const server = await serve(
+    inNetns(side.server, 'iperf3', '-s', '-1', '-p', String(TCP_PORT), '--forceflush'), (line) => line.startsWith('Server listening')
+  )
+  try {
+    const { result, machine, own } = await withCpu(side, () => run(inNetns(
+      side.client, 'iperf3', '-J', '-c', side.serverAddress, '-p', String(TCP_PORT), '-t', String(seconds), '-P', String(streams)
+    )))
+    const { end } = JSON.parse(result) as { end: { sum_received: { bits_per_second: number; bytes: number }; sum_sent: { retransmits: number } } }
+    const gigabits = (end.sum_received.bytes * 8) / 1e9
+    return {
+      'Gbit/s': end.sum_received.bits_per_second / 1e9, 'Gbit per CPU second': gigabits / machine, 'CPU seconds': machine, 'of these tapway': own,
+      retransmits: end.sum_sent.retransmits
+    }
+  } finally {
+    await server.stop()
+  }
+}
+
+const macOf = async (netns: string): Promise<string> => {
+  const [link] = JSON.parse(await run(['ip', '-n', netns, '-j', 'link', 'show', 'dev', 'eth0'])) as { address: string }[]
+  return link!.address
+}
+
+/** The MAC address that the client sends to; a ping has resolved it before. */
+const nextHopMac = async (side: Side): Promise<string> => {
+  await run(inNetns(side.client, 'ping', '-q', '-c', '1', '-W', '2', side.serverAddress))
+  const neighbors = JSON.parse(await run(['ip', '-n', side.client, '-j', 'neigh', 'show', 'dev', 'eth0'])) as { dst: string; lladdr?: string }[]
+  const mac = neighbors.find((n) => n.dst === side.nextHop)?.lladdr
+  if (mac === undefined) throw new Error(`no MAC address of ${side.nextHop} in ${side.client}`)
+  return mac
+}
+
+/** Datagrams that reached UDP in the namespace of a process: taken by the receiver, or lost at its full buffer. */
+const datagrams = (pid: number): { received: number; overflowed: number } => {
+  const [names, values] = readFileSync(`/proc/${pid}/net/snmp`, 'latin1').split('\n').filter((l) => l.startsWith('Udp:')).map((l) => l.split(' '))
+  const cell = (name: string): number => Number(values![names!.indexOf(name)])
+  return { received: cell('InDatagrams'), overflowed: cell('RcvbufErrors') }
+}
+
+/** One flow of 60-byte frames as fast as they can be sent: datagrams a second that reach the receiver's UDP. */
+export const udp = async (side: Side, seconds: number): Promise<Figures> => {
+  const frame = udpFrame({
+    sourceMac: await macOf(side.client), destinationMac: await nextHopMac(side), source: side.clientAddress, destination: side.serverAddress,
+    sourcePort: 9001, destinationPort: UDP_PORT
+  })
+  const sink = await serve(inNetns(side.server, SINK, String(UDP_PORT)), (line) => line === 'ready')
+  try {
+    const before = datagrams(sink.pid)
+    const { result, machine, own } = await withCpu(side, () =>
+      run(inNetns(side.client, FLOOD, 'eth0', String(seconds * 1000), Buffer.from(frame).toString('hex'))))
+    const after = datagrams(sink.pid)
+    const sender = JSON.parse(result) as { sent: number; seconds: number }
+    const taken = after.received - before.received
+    const arrived = taken + after.overflowed - before.overflowed
+    return {
+      'kpps': arrived / sender.seconds / 1e3, 'kpackets per CPU second': arrived / machine / 1e3, 'CPU seconds': machine, 'of these tapway': own,
+      'kpps sent': sender.sent / sender.seconds / 1e3, 'kpps read by the receiver': taken / sender.seconds / 1e3
+    }
+  } finally {
+    await sink.stop()
+  }
+}
+
+/** Average round trip of a ping flood: a request as soon as the reply to the last one is there. */
+export const roundTrip = async (side: Side, count: number, seconds: number): Promise<Figures> => {
+  const { result, machine, own } = await withCpu(side, () =>
+    run(inNetns(side.client, 'ping', '-f', '-q', '-c', String(count), '-w', String(seconds), side.serverAddress), { mayFail: true }))
+  const times = /= ([\d.]+)\/([\d.]+)\/([\d.]+)\/([\d.]+) ms/.exec(result)
+  const received = Number(/(\d+) received/.exec(result)?.[1] ?? 0)
+  if (times === null || received === 0) throw new Error(`no reply from ${side.serverAddress} in ${side.client}: ${result.trim()}`)
+  return { 'µs': Number(times[2]) * 1000, 'µs at least': Number(times[1]) * 1000, 'CPU seconds': machine, 'of these tapway': own, replies: received }
+}

@@ -1,0 +1,109 @@
+/**
+ * A scenario: the kernel's network and Tapway's set up side by side, one of them loaded at a time, by turns (A B A B ...), so that
+ * a machine that drifts drifts for both. Judged are ratios of medians.
+ */
+import { paired, type Goal, type Paired } from '../result.js'
+import { rounded } from '../statistics.js'
+import { scope } from './command.js'
+import { createKernelSide } from './kernel.js'
+import { roundTrip, tcp, udp, type Figures } from './measures.js'
+import type { Scenario, Side } from './side.js'
+import { createTapwaySide, DEFAULT_POLL, type Poll } from './tapway.js'
+
+export const MEASURES = ['tcp1', 'tcp8', 'udp', 'rtt'] as const
+export type Measure = (typeof MEASURES)[number]
+
+export interface PairedOptions {
+  runs: number
+  seconds: number
+  measures: readonly Measure[]
+  polls: readonly Poll[]
+  say: (line: string) => void
+}
+
+/** A paired result with all that was seen in its runs. */
+export interface Series extends Paired {
+  details?: { kernel: Figures[]; tapway: Figures[] }
+}
+
+const WHAT: Readonly<Record<Measure, string>> = {
+  tcp1: 'TCP, 1 stream', tcp8: 'TCP, 8 streams', udp: 'UDP, 60-byte frames', rtt: 'round trip, ping -f'
+}
+const PINGS = 20_000
+
+const once = (measure: Measure, side: Side, seconds: number): Promise<Figures> => {
+  switch (measure) {
+    case 'tcp1': return tcp(side, 1, seconds)
+    case 'tcp8': return tcp(side, 8, seconds)
+    case 'udp': return udp(side, seconds)
+    case 'rtt': return roundTrip(side, PINGS, seconds)
+  }
+}
+
+/** What is asked of a ratio, tapway by kernel. */
+const goalOf = (scenario: Scenario, measure: Measure, poll: Poll): Goal | undefined => {
+  if (measure === 'tcp1') return { bound: 'at least', value: 0.75 }
+  if (scenario !== 'bridge') return undefined
+  if (measure === 'udp') return { bound: 'at least', value: 1.3 }
+  if (measure === 'rtt') return { bound: 'at most', value: poll === 'sleep' ? 5 : 2 }
+  return undefined
+}
+
+const headline = (figures: Figures): [string, number] => Object.entries(figures)[0]!
+
+const series = async (scenario: Scenario, measure: Measure, poll: Poll, sides: readonly Side[], o: PairedOptions): Promise<Series[]> => {
+  const seen: Record<Side['name'], Figures[]> = { kernel: [], tapway: [] }
+  for (let i = 1; i <= o.runs; i++) {
+    for (const side of sides) {
+      side.resume()
+      const figures = await once(measure, side, o.seconds)
+      side.pause()
+      seen[side.name].push(figures)
+      const text = Object.entries(figures).map(([name, value]) => `${rounded(value)} ${name}`).join(', ')
+      o.say(`${scenario} ${measure} ${poll} ${i}/${o.runs} ${side.name}: ${text}`)
+    }
+  }
+  const values = (name: string): [number[], number[]] => [seen.kernel.map((f) => f[name]!), seen.tapway.map((f) => f[name]!)]
+  const [unit] = headline(seen.kernel[0]!)
+  const byCpu = Object.keys(seen.kernel[0]!).filter((name) => name.endsWith('per CPU second'))
+  return [
+    { ...paired(scenario, WHAT[measure], poll, unit, ...values(unit), goalOf(scenario, measure, poll)), details: seen },
+    ...byCpu.map((name) => paired(scenario, WHAT[measure], poll, name, ...values(name)))
+  ]
+}
+
+/** Before anything counts: neighbours are known, and V8 has optimised the path. */
+const warmUp = async (sides: readonly Side[], measures: readonly Measure[]): Promise<void> => {
+  for (const side of sides) {
+    side.resume()
+    await roundTrip(side, 500, 1)
+    for (const measure of measures) if (measure !== 'rtt') await once(measure, side, 1)
+    side.pause()
+  }
+}
+
+/** Runs a scenario in every asked way of waiting: all measures in the default one, round trips in the others. */
+export const runScenario = async (scenario: Scenario, o: PairedOptions): Promise<Series[]> => {
+  const results: Series[] = []
+  const leave = scope()
+  try {
+    const kernel = await createKernelSide(scenario)
+    for (const poll of o.polls) {
+      const measures = o.measures.filter((m) => poll === DEFAULT_POLL || m === 'rtt' || o.polls.length === 1)
+      if (measures.length === 0) continue
+      const leaveTapway = scope()
+      try {
+        const tapway = await createTapwaySide(scenario, poll)
+        // A polling instance would take a core from the kernel's runs
+        const sides = [kernel, poll === 'busy' ? tapway : { ...tapway, pause: () => undefined }]
+        await warmUp(sides, measures)
+        for (const measure of measures) results.push(...await series(scenario, measure, poll, sides, o))
+      } finally {
+        await leaveTapway()
+      }
+    }
+  } finally {
+    await leave()
+  }
+  return results
+}
