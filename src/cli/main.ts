@@ -82,7 +82,10 @@ const statusOf = (error: unknown): 1 | 2 | undefined => {
 const line = (error: unknown): string => {
   const message = error instanceof Error ? error.message : String(error)
   const one = message.replace(/\s*\n\s*/g, ' ')
-  if (error instanceof Error && error.name === 'ConfigError') return one
+  if (error instanceof Error && error.name === 'ConfigError') {
+    const more = ((error as { problems?: readonly unknown[] }).problems?.length ?? 1) - 1
+    return more === 0 ? one : `${one} (${more} more: tapway check FILE)`
+  }
   return `tapway: ${statusOf(error) === undefined ? 'unexpected error: ' : ''}${one}`
 }
 
