@@ -45,3 +45,21 @@ test('a reader that goes away (| head) is no error', async (t) => {
   await new Promise((resolve) => child.on('close', resolve))
   t.deepEqual([out, err], ['10.0.0.0/24 dev eth0 \n', ''])
 })
+
+test('Ctrl-C during ping prints the statistics', async (t) => {
+  const { directory } = await fakeInstance(t, ({ id }, send) => {
+    send({ id, result: { source: '10.1.2.3', destination: '10.1.2.2' } })
+    send({ id, event: 'reply', from: '10.1.2.2', seq: 1, ttl: 64, bytes: 64, time_ms: 0.5 })
+  })
+  const child = spawn(process.execPath, [bin, 'ping', '-i', '100', '10.1.2.2'], {
+    stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, TAPWAY_RUN_DIR: directory },
+  })
+  let out = ''
+  child.stdout.on('data', (data) => {
+    if (!out.includes('icmp_seq=1') && String(data).includes('icmp_seq=1')) child.kill('SIGINT')
+    out += String(data)
+  })
+  const status = await new Promise((resolve) => child.on('close', resolve))
+  t.is(status, 0)
+  t.regex(out, /\n64 bytes from .*\n\n--- 10.1.2.2 ping statistics ---\n1 packets transmitted, 1 received, 0% packet loss, time \d+ms\nrtt .*\n$/)
+})
