@@ -33,7 +33,7 @@ export const OPTION_SSRR = 137
 export const OPTION_ROUTER_ALERT = 148
 export const OPTION_COPIED = 0x80
 
-/** `length` is what follows the Ethernet header, padding included (RFC 1812 5.2.2; the order of the tests is its order). */
+/** `length` is what follows the Ethernet header, padding included. The tests are those of RFC 1812 5.2.2, in the order of the kernel's ip_rcv. */
 export const checkIpv4 = (view: DataView, o: number, length: number): number => {
   if (length < IPV4_HEADER) return IP_TRUNCATED
   const header = headerLength(view, o)
@@ -89,5 +89,12 @@ export const writeIpv4 = (
   view.setUint8(o + OFF_PROTOCOL, proto)
   view.setInt32(o + OFF_SOURCE, src)
   view.setInt32(o + OFF_DESTINATION, dst)
+  writeHeaderChecksum(view, o)
+}
+
+/** Puts `size` bytes of options (a multiple of 4, at most 40) behind a 20-byte header that `writeIpv4` wrote, for which its total length allows; checksum included. */
+export const writeOptions = (view: DataView, o: number, options: Uint8Array, size: number): void => {
+  view.setUint8(o, 0x45 + (size >> 2))
+  for (let i = 0; i < size; i++) view.setUint8(o + OFF_OPTIONS + i, options[i]!)
   writeHeaderChecksum(view, o)
 }
