@@ -55,6 +55,8 @@ export const runInstance = async (options: InstanceOptions): Promise<number> => 
   let plane: DataPlane | undefined
   let captures: CaptureHub | undefined
   let last: StatsResult | undefined
+  let ready = false
+  let failure: unknown
   try {
     plane = await DataPlane.start({ instance: options.name, poll: options.poll, operations: buildOperations(file, lab.interfaces) })
     plane.on('failed', (error: Error) => abort(error))
@@ -64,15 +66,15 @@ export const runInstance = async (options: InstanceOptions): Promise<number> => 
     server = await ControlServer.listen(socket, serve({ plane, captures, pings, info: info(options, file), down: () => end('down') }))
     log.info({ instance: options.name, bridges: file.bridges.length, routers: file.routers.length, ports: lab.interfaces.length }, 'forwarding')
     process.stdout.write(`ready ${options.name}: ${describe(file)}, in ${Math.round(performance.now() - started)} ms\n`)
+    ready = true
     const why = await ended
     log.info({ why }, 'ending')
   } catch (error) {
-    log.error(error instanceof Error ? error.message : String(error))
-    log.debug(error)
+    failure = error
     code = 1
   } finally {
     captures?.close()
-    last = await plane?.stop().catch(() => undefined)
+    last = await plane?.stop().catch((): undefined => undefined)
     await server?.close()
     await lab.destroy().catch((error: unknown) => {
       log.error(error instanceof Error ? error.message : String(error))
@@ -81,6 +83,9 @@ export const runInstance = async (options: InstanceOptions): Promise<number> => 
     process.off('SIGINT', onSignal)
     process.off('SIGTERM', onSignal)
   }
+  // What went wrong before anything ran is the command's one line; later it is an entry of the log
+  if (failure !== undefined && !ready) throw failure
+  if (failure !== undefined) log.error(failure instanceof Error ? failure.message : String(failure))
   if (last !== undefined) process.stdout.write(formatLastCounters(last))
   return code
 }

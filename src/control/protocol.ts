@@ -4,6 +4,7 @@
  * last one, which has `end: true`; the client ends it earlier by closing the connection.
  */
 import type { Operation, Query } from '../network/operations.js'
+import type { PingReport } from '../network/ping.js'
 
 export type Request = { id: number } & (
   | { method: 'apply'; operation: Operation }
@@ -50,10 +51,7 @@ export interface PingResult {
   destination: string
 }
 
-export type PingEvent =
-  | { event: 'reply'; from: string; seq: number; ttl: number; bytes: number; time_ms: number; duplicate?: boolean }
-  | { event: 'error'; from: string; seq: number; type: number; code: number; text: string }
-  | { event: 'done'; transmitted: number; received: number; end: true }
+export type PingEvent = PingReport
 
 export type StreamEvent = (CaptureEvent | LostEvent | PingEvent | { event: 'closed'; end: true }) & { id: number; end?: boolean }
 

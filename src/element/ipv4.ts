@@ -209,7 +209,7 @@ export const createIpv4 = ({ packets, interfaces, routing, icmp, options, output
     if (sum >= 0xffff) sum = (sum + 1) & 0xffff
     i32[w] = ((word & 0xffff) - 1) | ((sum >>> 8) << 16) | ((sum & 0xff) << 24)
     if (out === iface && sendRedirects[iface] !== 0) redirect(p, iface, gateway, source)
-    if (l4[p]! - l3[p]! > ipv4.IPV4_HEADER) options.update(p, routing.of(stack[out]!).sourceOn(out, gateway))
+    if (l4[p]! - l3[p]! > ipv4.IPV4_HEADER) options.update(p, routing.addressOn(out, gateway), iface)
     output.send(p, out, gateway, iface)
   }
 

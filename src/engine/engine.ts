@@ -213,6 +213,10 @@ export const createEngine = (options: EngineOptions) => {
     },
     /** Packets in somebody's hands at the end of a turn: queued for sending, waiting for ARP, being reassembled. */
     held: (): number => control[CTL_TX_COUNT]! + workCount + layer3.held(),
+    /** Has the timers looked at in the next turn: something was started that needs them. */
+    wake: (): void => {
+      nextTick = 0
+    },
     close: (): void => io.close()
   }
 }

@@ -44,8 +44,10 @@ export const createLayer3 = ({ packets, interfaces, clock, random, wallClock, to
     address === ip4.LIMITED_BROADCAST || routing.isBroadcast(stack, iface, address)
   const sourceFor = (stack: number, destination: number): number => routing.sourceFor(stack, destination)
 
+  const options = createIpOptions({ packets, interfaces, wallClock, isLocal, sourceFor })
   const icmp = createIcmpError({
-    packets, interfaces, clock, random, sourceFor, isBroadcast, isLocal, send: (p, stack) => output.originate(p, stack)
+    packets, interfaces, clock, random, sourceFor, isBroadcast, isLocal, options, send: (p, stack) => output.originate(p, stack),
+    ownError: (p, type, code, rest) => ping.onOwnError(p, type, code, rest)
   })
   const neighborOutput = createNeighborOutput({
     packets, interfaces, neighbors, clock, random, toBridge,
@@ -65,8 +67,7 @@ export const createLayer3 = ({ packets, interfaces, clock, random, wallClock, to
   })
   const ping = createPing({ packets, interfaces, clock, random, sourceFor, send: output.originate })
   const reassembly = createReassembly({ packets, interfaces, clock, icmpError: icmp.error })
-  const options = createIpOptions({ packets, interfaces, wallClock })
-  const local = createLocal({ packets, interfaces, clock, random, wallClock, isBroadcast, isLocal, icmp, reassembly, ping, send: output.originate })
+  const local = createLocal({ packets, interfaces, random, wallClock, isLocal, icmp, options, reassembly, ping, send: output.originate })
   const ipv4 = createIpv4({ packets, interfaces, routing, icmp, options, output, deliver: local.deliver })
   const arp = createArp({
     packets, interfaces, neighbors, neighborOutput, clock, toBridge, isLocal,
@@ -85,8 +86,8 @@ export const createLayer3 = ({ packets, interfaces, clock, random, wallClock, to
     /** Milliseconds until tick wants to be called again. */
     untilNextTick: (now: number): number => {
       if (ping.active() > 0) return TICK_PING_MS
-      const neighbor = neighbors.nextTimer() - now
-      return neighbor < TICK_MS ? Math.max(neighbor, 1) : TICK_MS
+      const due = Math.min(neighbors.nextTimer(), reassembly.nextTimer()) - now
+      return due < TICK_MS ? Math.max(due, 1) : TICK_MS
     },
     /** Packets that wait for ARP or for their other fragments. */
     held: (): number => neighborOutput.heldPackets() + reassembly.held()

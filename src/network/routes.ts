@@ -1,7 +1,6 @@
 /** Operations on routes and their rows, as `ip route` takes and prints them (ip-route(8), net/ipv4/fib_semantics.c fib_check_nh). */
 import type { Engine } from '../engine/engine.js'
 import * as fib from '../table/routes.js'
-import type { Hop } from '../table/routes.js'
 import * as ip4 from '../wire/ip4.js'
 import { NetworkError, type NextHopText, type Operation, type Query, type RouteRow } from './operations.js'
 import { addressOf, formatPrefix, hostAddressOf, prefixOf } from './parse.js'
@@ -45,7 +44,7 @@ export const createRouteCommands = (engine: Engine, registry: Registry) => {
   const interfaceOf = (owner: StackEntry, dev: string): AddressedEntry => registry.addressed(dev, owner.name)
 
   /** A next hop as fib_check_nh takes it: a gateway must be on a link of ours unless `onlink` says that it is. */
-  const hopOf = (owner: StackEntry, text: NextHopText): Hop => {
+  const hopOf = (owner: StackEntry, text: NextHopText): fib.NextHopSpec => {
     const weight = text.weight ?? 1
     if (!Number.isInteger(weight) || weight < 1 || weight > MAX_WEIGHT) throw new NetworkError(`a weight is 1 to ${MAX_WEIGHT}`, 2)
     const onlink = text.onlink === true
@@ -120,15 +119,15 @@ export const createRouteCommands = (engine: Engine, registry: Registry) => {
 
   const nameOf = (iface: number): string => all().find((e) => e.iface === iface)?.name ?? '?'
 
-  const scopeOf = (type: number, hops: readonly Hop[]): string | undefined => {
+  const scopeOf = (type: number, hops: readonly fib.NextHopSpec[]): string | undefined => {
     if (type === fib.ROUTE_LOCAL) return 'host'
     if (type === fib.ROUTE_BROADCAST) return 'link'
     return type === fib.ROUTE_UNICAST && hops.length === 1 && hops[0]!.via === 0 ? 'link' : undefined
   }
 
-  const flagsOf = (hop: Hop): string[] => (hop.onlink ? ['onlink'] : [])
+  const flagsOf = (hop: fib.NextHopSpec): string[] => (hop.onlink ? ['onlink'] : [])
 
-  const rowOf = (owner: StackEntry, r: fib.RouteView): RouteRow => {
+  const rowOf = (owner: StackEntry, r: fib.RouteRow): RouteRow => {
     const scope = scopeOf(r.type, r.hops)
     const single = r.hops.length === 1 ? r.hops[0]! : undefined
     return {
@@ -152,7 +151,7 @@ export const createRouteCommands = (engine: Engine, registry: Registry) => {
   }
 
   /** Does a row belong to what was asked? */
-  const matches = (q: Extract<RouteQuery, { show: 'route' }>, prefix: [number, number] | undefined, iface: number | undefined, r: fib.RouteView): boolean => {
+  const matches = (q: Extract<RouteQuery, { show: 'route' }>, prefix: [number, number] | undefined, iface: number | undefined, r: fib.RouteRow): boolean => {
     const inLocal = r.type === fib.ROUTE_LOCAL || r.type === fib.ROUTE_BROADCAST
     const table = q.table ?? 'main'
     if (table !== 'all' && (table === 'local') !== inLocal) return false
@@ -169,10 +168,10 @@ export const createRouteCommands = (engine: Engine, registry: Registry) => {
       : device !== undefined ? [device.kind === 'bridge' ? device : device.router] : [...registry.routers, ...registry.bridges]
     for (const owner of owners) {
       const table = routing.of(owner.stack)
-      const found: fib.RouteView[] = []
+      const found: fib.RouteRow[] = []
       for (let cursor = 0; cursor >= 0;) {
         cursor = table.scan(cursor, SCAN_ROWS, (id) => {
-          const r = table.view(id)
+          const r = table.describe(id)
           if (matches(q, prefix, device?.iface, r)) found.push(r)
         })
       }
@@ -189,7 +188,7 @@ export const createRouteCommands = (engine: Engine, registry: Registry) => {
     const table = routing.of(owner.stack)
     const id = table.lookup(destination)
     if (id === 0) throw new NetworkError('Network is unreachable', 1)
-    const r = table.view(id)
+    const r = table.describe(id)
     if (r.type === fib.ROUTE_BLACKHOLE) throw new NetworkError('Invalid argument', 1)
     if (r.type === fib.ROUTE_UNREACHABLE) throw new NetworkError('No route to host', 1)
     if (r.type === fib.ROUTE_PROHIBIT) throw new NetworkError('Permission denied', 1)
