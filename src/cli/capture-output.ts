@@ -57,6 +57,9 @@ export const timeOfDay = (time: bigint): string => {
   return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}.${String((time / 1000n) % 1_000_000n).padStart(6, '0')}`
 }
 
+/** What the system says, without errno's name and the call: `no space left on device`. */
+const systemWords = (error: Error): string => error.message.replace(/^E[A-Z0-9]+: /, '').replace(/, [a-z]+( '.*')?$/, '')
+
 const packets = (n: number): string => `${n} packet${n === 1 ? '' : 's'}`
 
 /**
@@ -80,7 +83,7 @@ const openFile = async (path: string): Promise<Writable> => {
   try {
     await once(file, 'open')
   } catch (error) {
-    throw new CaptureError(`cannot write ${path}: ${(error as Error).message}`, 1)
+    throw new CaptureError(`cannot write ${path}: ${systemWords(error as Error)}`, 1)
   }
   return file
 }
@@ -208,7 +211,7 @@ export class CaptureOutput {
   private watch(to: Writable): void {
     to.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'EPIPE') this.unread = true
-      else this.failure ??= new CaptureError(`cannot write ${this.options.write ?? 'stdout'}: ${error.message}`, 1)
+      else this.failure ??= new CaptureError(`cannot write ${this.options.write ?? 'stdout'}: ${systemWords(error)}`, 1)
       this.stop()
     })
   }

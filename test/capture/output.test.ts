@@ -130,15 +130,15 @@ test('-w -: pcapng on stdout, packet by packet', async (t) => {
 })
 
 test('a file that cannot be written is told in one line', async (t) => {
-  const error = await t.throwsAsync(setup({ write: '/nonexistent/x.pcapng' }), { instanceOf: CaptureError })
+  const message = 'cannot write /nonexistent/x.pcapng: no such file or directory'
+  const error = await t.throwsAsync(setup({ write: '/nonexistent/x.pcapng' }), { instanceOf: CaptureError, message })
   t.is(error?.exitCode, 1)
-  t.regex(error?.message ?? '', /^cannot write \/nonexistent\/x\.pcapng: [^\n]*$/)
 })
 
 test('a full disk ends it with an error, after the counts', async (t) => {
   const { output, stderr } = await setup({ write: '/dev/full' })
   await output.finished
-  const error = await t.throwsAsync(output.close(), { instanceOf: CaptureError, message: /^cannot write \/dev\/full: ENOSPC/ })
+  const error = await t.throwsAsync(output.close(), { instanceOf: CaptureError, message: 'cannot write /dev/full: no space left on device' })
   t.is(error?.exitCode, 1)
   t.regex(stderr.text(), /0 packets captured/)
 })
