@@ -29,7 +29,9 @@ export class CaptureHub {
   private timer: NodeJS.Timeout | undefined
   private ringLost = 0
 
-  constructor(private readonly plane: DataPlane) {}
+  constructor(private readonly plane: DataPlane) {
+    plane.on('restarted', () => void this.update().catch(() => undefined))
+  }
 
   /** Starts a capture for a client; its events carry `id`. */
   async watch(id: number, client: Client, names: string[], snaplen: number): Promise<CaptureResult> {

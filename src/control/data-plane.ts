@@ -2,7 +2,7 @@
 import { EventEmitter } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import { close, newEventFd, signal } from '../native.js'
-import { NetworkError, type Operation, type Query, type StatsResult } from '../network/operations.js'
+import { NetworkError, type ApplyResult, type Operation, type Query, type StatsResult } from '../network/operations.js'
 import type { PingRequest, PollMode, WorkerReply, WorkerRequest, WorkerSetup } from './messages.js'
 
 export interface DataPlaneOptions {
@@ -13,39 +13,87 @@ export interface DataPlaneOptions {
 
 type Body<T> = T extends { id: number } ? Omit<T, 'id'> : never
 
-/** Emits `device-lost` (port, errno), `ping` (session, events, done) and `failed` (error) when the thread died. */
+/** A thread that dies again sooner than this is not started once more. */
+const RESTART_AFTER_MS = 10_000
+/** Operations remembered for a restart; an instance that was changed more often cannot be built again. */
+const MAX_OPERATIONS = 200_000
+
+/**
+ * Emits `device-lost` (port, errno), `ping` (session, events, done), `restarted` (error) when the thread died and a new one took
+ * over its ports, and `failed` (error) when that was no use. The descriptors are the main thread's, so a new thread gets the same
+ * TAPs; what the old one had learned is gone.
+ */
 export class DataPlane extends EventEmitter {
   private readonly waiting = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>()
+  private readonly operations: Operation[]
   private nextId = 1
+  private worker: Worker | undefined
+  private eventFd = -1
+  private restartedAt = -Infinity
+  private stopping = false
+  private last: Promise<StatsResult> | undefined
   private dead: Error | undefined
 
-  private constructor(private readonly worker: Worker, private readonly eventFd: number) {
+  private constructor(private readonly options: DataPlaneOptions) {
     super()
-    worker.on('message', (m: WorkerReply) => this.take(m))
-    worker.on('error', (error) => this.fail(error))
-    worker.on('exit', () => {
-      this.fail(new Error('the data plane has ended'))
-      close(eventFd)
-    })
+    this.operations = [...options.operations]
   }
 
   /** Starts the thread and resolves when it has carried out all operations. */
   static async start(options: DataPlaneOptions): Promise<DataPlane> {
-    const eventFd = newEventFd()
-    const setup: WorkerSetup = { ...options, eventFd, seed: Math.floor(Math.random() * 0x7fffffff) }
-    const worker = new Worker(new URL('./worker.js', import.meta.url), {
-      workerData: setup, name: 'tapway-data-plane', resourceLimits: { maxYoungGenerationSizeMb: 8 }
-    })
-    const plane = new DataPlane(worker, eventFd)
-    await new Promise<void>((resolve, reject) => {
-      plane.once('ready', resolve)
-      plane.once('failed', reject)
-    })
+    const plane = new DataPlane(options)
+    await plane.launch(false)
     return plane
   }
 
-  apply(operation: Operation): Promise<unknown> {
-    return this.request({ kind: 'apply', operation })
+  private async launch(again: boolean): Promise<void> {
+    const eventFd = newEventFd()
+    const setup: WorkerSetup = {
+      instance: this.options.instance, poll: this.options.poll, operations: this.operations, again, eventFd, seed: Math.floor(Math.random() * 0x7fffffff)
+    }
+    const worker = new Worker(new URL('./worker.js', import.meta.url), {
+      workerData: setup, name: 'tapway-data-plane', resourceLimits: { maxYoungGenerationSizeMb: 8 }
+    })
+    this.worker = worker
+    this.eventFd = eventFd
+    await new Promise<void>((resolve, reject) => {
+      let failure: Error | undefined
+      worker.on('message', (m: WorkerReply) => {
+        if ('event' in m && m.event === 'ready') resolve()
+        else this.take(m)
+      })
+      worker.on('error', (error) => {
+        failure = error
+        reject(error)
+      })
+      worker.on('exit', () => {
+        close(eventFd)
+        const error = failure ?? new Error('the data plane has ended')
+        reject(error)
+        this.ended(error)
+      })
+    })
+  }
+
+  /** The thread is gone: nobody waits for it any longer, and a new one takes over where that makes sense. */
+  private ended(error: Error): void {
+    for (const waiter of this.waiting.values()) waiter.reject(error)
+    this.waiting.clear()
+    if (this.stopping || this.dead !== undefined) return
+    this.worker = undefined
+    const now = performance.now()
+    if (now - this.restartedAt < RESTART_AFTER_MS || this.operations.length > MAX_OPERATIONS) {
+      this.fail(error)
+      return
+    }
+    this.restartedAt = now
+    this.launch(true).then(() => this.emit('restarted', error), (second: Error) => this.fail(second))
+  }
+
+  async apply(operation: Operation): Promise<ApplyResult> {
+    const result = await this.request<ApplyResult>({ kind: 'apply', operation })
+    if (this.operations.length <= MAX_OPERATIONS) this.operations.push(operation)
+    return result
   }
 
   show(query: Query): Promise<unknown> {
@@ -68,26 +116,28 @@ export class DataPlane extends EventEmitter {
     return this.request({ kind: 'ping-stop', session })
   }
 
-  /** Ends the loop; resolves with the last counters. */
-  async stop(): Promise<StatsResult> {
-    return this.request({ kind: 'stop' })
+  /** Ends the loop; resolves with the last counters, every time. */
+  stop(): Promise<StatsResult> {
+    this.stopping = true
+    return (this.last ??= this.request({ kind: 'stop' }))
   }
 
   private request<T>(body: Body<WorkerRequest>): Promise<T> {
+    const { worker } = this
     if (this.dead !== undefined) return Promise.reject(this.dead)
+    if (worker === undefined) return Promise.reject(new NetworkError('the data plane is being restarted: try again', 1))
     const id = this.nextId++
     return new Promise<T>((resolve, reject) => {
       this.waiting.set(id, { resolve: resolve as (value: never) => void, reject })
-      this.worker.postMessage({ ...body, id })
+      worker.postMessage({ ...body, id })
       signal(this.eventFd)
     })
   }
 
   private take(m: WorkerReply): void {
     if ('event' in m) {
-      if (m.event === 'ready') this.emit('ready')
-      else if (m.event === 'device-lost') this.emit('device-lost', m.port, m.errno)
-      else this.emit('ping', m.session, m.events, m.done)
+      if (m.event === 'device-lost') this.emit('device-lost', m.port, m.errno)
+      else if (m.event === 'ping') this.emit('ping', m.session, m.events, m.done)
       return
     }
     const waiter = this.waiting.get(m.id)
@@ -99,8 +149,6 @@ export class DataPlane extends EventEmitter {
   private fail(error: Error): void {
     if (this.dead !== undefined) return
     this.dead = error
-    for (const waiter of this.waiting.values()) waiter.reject(error)
-    this.waiting.clear()
     this.emit('failed', error)
   }
 }

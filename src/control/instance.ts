@@ -5,7 +5,8 @@
 import { loadNetworkFile } from '../config/load.js'
 import type { NetworkFile } from '../config/types.js'
 import { Lab } from '../lab/lab.js'
-import { NetworkError, type StatsResult } from '../network/operations.js'
+import { close, openNetns, setCarrier, setLink } from '../native.js'
+import { NetworkError, type Operation, type StatsResult } from '../network/operations.js'
 import { VERSION } from '../version.js'
 import { buildOperations } from './build-operations.js'
 import { CaptureHub } from './capture-hub.js'
@@ -60,6 +61,7 @@ export const runInstance = async (options: InstanceOptions): Promise<number> => 
   try {
     plane = await DataPlane.start({ instance: options.name, poll: options.poll, operations: buildOperations(file, lab.interfaces) })
     plane.on('failed', (error: Error) => abort(error))
+    plane.on('restarted', (error: Error) => log.error({ error: error.message }, 'the data plane died; a new one has taken over'))
     plane.on('device-lost', (port: string, errno: number) => log.warn({ port, errno }, 'the device behind this port is gone'))
     captures = new CaptureHub(plane)
     const pings = new PingHub(plane)
@@ -108,10 +110,25 @@ interface Services {
   down: () => void
 }
 
+/** Carries out an operation, and lets the device of a port follow: no carrier for the host while its port is down, and its MTU. */
+const apply = async (plane: DataPlane, operation: Operation): Promise<null> => {
+  const { device } = await plane.apply(operation)
+  if (device?.up !== undefined) setCarrier(device.handle, device.up)
+  if (device?.mtu !== undefined) {
+    const netns = openNetns(device.netns)
+    try {
+      setLink({ netns, name: device.ifname, mtu: device.mtu })
+    } finally {
+      close(netns)
+    }
+  }
+  return null
+}
+
 /** Answers the requests of the control socket. */
 const serve = ({ plane, captures, pings, info, down }: Services) => (request: Request, client: Client): unknown => {
   switch (request.method) {
-    case 'apply': return plane.apply(request.operation)
+    case 'apply': return apply(plane, request.operation)
     case 'show': return plane.show(request.query)
     case 'info': return info
     case 'capture': return captures.watch(request.id, client, request.ports, request.snaplen)

@@ -7,6 +7,8 @@ export interface WorkerSetup {
   poll: PollMode
   seed: number
   operations: Operation[]
+  /** A thread before this one died: an operation that no longer works is passed over. */
+  again: boolean
 }
 
 export type PollMode = 'sleep' | 'adaptive' | 'busy'

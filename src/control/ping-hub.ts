@@ -11,6 +11,10 @@ export class PingHub {
   private readonly early = new Map<number, { events: unknown[]; done: boolean }[]>()
 
   constructor(private readonly plane: DataPlane) {
+    plane.on('restarted', () => {
+      for (const { client } of this.sessions.values()) client.end()
+      this.sessions.clear()
+    })
     plane.on('ping', (session: number, events: unknown[], done: boolean) => {
       const listener = this.sessions.get(session)
       if (listener === undefined) {

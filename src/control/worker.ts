@@ -84,7 +84,13 @@ const work = (): void => {
   }
 }
 
-for (const operation of setup.operations) network.apply(operation)
+for (const operation of setup.operations) {
+  try {
+    network.apply(operation)
+  } catch (error) {
+    if (!setup.again) throw error
+  }
+}
 dropCapabilities()
 reply({ event: 'ready' })
 

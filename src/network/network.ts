@@ -16,7 +16,7 @@ import { createAddresses } from './addresses.js'
 import { createFdbCommands } from './fdb.js'
 import { createLinkRows } from './links.js'
 import { createNeighborCommands } from './neighbors.js'
-import { NetworkError, type Operation, type Query, type StatsResult } from './operations.js'
+import { NetworkError, type ApplyResult, type Operation, type Query, type StatsResult } from './operations.js'
 import { stationMacOf } from './parse.js'
 import { createPingCommands } from './ping.js'
 import { createRegistry, linkName, type BridgeEntry, type InterfaceEntry, type LinkEntry, type PortEntry } from './registry.js'
@@ -208,7 +208,7 @@ export const createNetwork = (options: NetworkOptions) => {
     registry.routers.splice(registry.routers.indexOf(router), 1)
   }
 
-  const setLink = (o: OperationOf<'link.set'>): void => {
+  const setLink = (o: OperationOf<'link.set'>): ApplyResult => {
     if (o.forwarding !== undefined && o.router === undefined) {
       const router = registry.routers.find((r) => r.name === o.dev)
       if (router !== undefined) {
@@ -216,7 +216,7 @@ export const createNetwork = (options: NetworkOptions) => {
           throw new NetworkError(`"${o.dev}" is a router: only forwarding can be set`, 2)
         }
         interfaces.forwarding[router.stack] = o.forwarding ? 1 : 0
-        return
+        return {}
       }
     }
     const e = registry.link(o.dev, o.router)
@@ -232,6 +232,13 @@ export const createNetwork = (options: NetworkOptions) => {
     if (o.learning !== undefined) setFlag(e.port, P_LEARNING, o.learning)
     if (o.flood !== undefined) setFlag(e.port, P_FLOOD, o.flood)
     if (o.up !== undefined) setUp(e, o.up)
+    if (e.kind !== 'port' || (o.up === undefined && o.mtu === undefined)) return {}
+    return {
+      device: {
+        handle: e.handle, netns: e.netns, ifname: e.ifname,
+        ...(o.up === undefined ? {} : { up: o.up }), ...(o.mtu === undefined ? {} : { mtu: o.mtu })
+      }
+    }
   }
 
   const setFlag = (port: number, flag: number, on: boolean): void => {
@@ -263,7 +270,13 @@ export const createNetwork = (options: NetworkOptions) => {
     else addresses.down(e.iface)
   }
 
-  const apply = (o: Operation): void => {
+  const apply = (o: Operation): ApplyResult => {
+    if (o.op === 'link.set') return setLink(o)
+    change(o)
+    return {}
+  }
+
+  const change = (o: Exclude<Operation, { op: 'link.set' }>): void => {
     switch (o.op) {
       case 'bridge.add': return addBridge(o)
       case 'bridge.del': return removeBridge(registry.bridge(o.name))
@@ -277,7 +290,6 @@ export const createNetwork = (options: NetworkOptions) => {
         if (entry === undefined) throw registry.unknown('port', o.name, registry.ports.map((p) => p.name))
         return removePort(entry)
       }
-      case 'link.set': return setLink(o)
       case 'addr.add': case 'addr.replace': case 'addr.del': return addresses.apply(o)
       case 'route.add': case 'route.replace': case 'route.append': case 'route.del': return routes.apply(o)
       case 'neigh.add': case 'neigh.replace': case 'neigh.change': case 'neigh.del': case 'neigh.flush': return neighbors.apply(o)

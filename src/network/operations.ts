@@ -43,6 +43,11 @@ export type Operation =
   | { op: 'fdb.add' | 'fdb.append' | 'fdb.replace' | 'fdb.del'; mac: string; dev: string; state?: 'static' | 'dynamic' | 'permanent'; sticky?: boolean }
   | { op: 'fdb.flush'; bridge?: string; dev?: string }
 
+/** What an operation leaves to whoever owns the devices: a port whose device has to follow. */
+export interface ApplyResult {
+  device?: { handle: number; netns: string; ifname: string; up?: boolean; mtu?: number }
+}
+
 export type Query =
   | { show: 'link'; dev?: string; router?: string; bridge?: string }
   | { show: 'addr'; dev?: string; router?: string }

@@ -11,7 +11,7 @@ const allowed: Record<string, readonly string[]> = {
   'reason.ts': [],
   'version.ts': [],
   'native.ts': [],
-  'index.ts': ['network', 'engine', 'element', 'table', 'wire', 'core', 'port', 'config', 'control', 'capture', 'reason.ts', 'version.ts'],
+  'index.ts': ['network', 'engine', 'element', 'table', 'wire', 'core', 'port', 'config', 'control', 'capture', 'lab', 'reason.ts', 'version.ts'],
   wire: ['reason.ts'],
   core: ['reason.ts'],
   table: ['wire', 'reason.ts'],
