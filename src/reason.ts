@@ -71,6 +71,7 @@ export const FRAGMENTATION_NEEDED = reason('fragmentation-needed', 'too big for 
 export const REASSEMBLY_TIMEOUT = reason('reassembly-timeout', 'not all fragments came in time')
 export const REASSEMBLY_OVERLAP = reason('reassembly-overlap', 'overlapping or inconsistent fragments')
 export const REASSEMBLY_FULL = reason('reassembly-full', 'too many datagrams were being reassembled')
+export const REASSEMBLY_DUPLICATE = reason('reassembly-duplicate', 'a fragment that was there already')
 export const PROTOCOL_UNREACHABLE = reason('protocol-unreachable', 'a transport protocol nobody takes here')
 export const PORT_UNREACHABLE = reason('port-unreachable', 'a UDP or TCP port nobody listens on here')
 export const BROADCAST_IGNORED = reason('broadcast-ignored', 'broadcast or multicast that nobody takes here')
