@@ -35,7 +35,7 @@ const benchFdb = (stations: number): void => {
     for (let i = 0; i < LOOKUPS; i++) {
       const from = asked[i & (QUESTIONS - 1)]!
       const to = asked[(i + 1) & (QUESTIONS - 1)]!
-      fdb.learn(0, 0, hi, lo[from]!, from & 7, 1000)
+      fdb.learn(0, 0, hi, lo[from]!, from & 7, 1)
       sink ^= fdb.portOf(fdb.find(0, hi, lo[to]!))
     }
   }, LOOKUPS)

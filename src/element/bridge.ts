@@ -26,7 +26,8 @@ export interface BridgeParts {
   packets: Packets
   ports: Ports
   fdb: Fdb
-  clock: { now: number }
+  /** Whole seconds, set once a turn. */
+  clock: { second: number }
   output: (p: number, port: number) => void
 }
 
@@ -75,7 +76,7 @@ export const createBridge = ({ packets, ports, fdb, clock, output }: BridgeParts
     const f = filter[port]!
     if ((hi & 1) !== 0) {
       const reserved = hi === RESERVED_HI && (lo & RESERVED_LO_MASK) === RESERVED_LO ? lo >>> 24 : -1
-      if (reserved !== MAC_CONTROL && (st & P_LEARNING) !== 0) fdb.learn(f, bridge[port]!, sourceHi, sourceLo, port, clock.now)
+      if (reserved !== MAC_CONTROL && (st & P_LEARNING) !== 0) fdb.learn(f, bridge[port]!, sourceHi, sourceLo, port, clock.second)
       if (reserved > BRIDGE_GROUP) {
         packets.drop(p, LINK_LOCAL_RESERVED)
         return
@@ -84,12 +85,13 @@ export const createBridge = ({ packets, ports, fdb, clock, output }: BridgeParts
       flood(p, port, false)
       return
     }
-    if ((st & P_LEARNING) !== 0) fdb.learn(f, bridge[port]!, sourceHi, sourceLo, port, clock.now)
+    if ((st & P_LEARNING) !== 0) fdb.learn(f, bridge[port]!, sourceHi, sourceLo, port, clock.second)
     const entry = fdb.find(f, hi, lo)
     if (entry < 0) {
       flood(p, port, true)
       return
     }
+    fdb.use(entry, clock.second)
     const to = fdb.portOf(entry)
     if (to === port) packets.drop(p, SAME_PORT)
     else output(p, to)

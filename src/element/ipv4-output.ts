@@ -99,8 +99,10 @@ export const createIpv4Output = (parts: Ipv4OutputParts) => {
     const type = id === 0 ? 0 : table.typeOf(id)
     if (type === routes.ROUTE_LOCAL) deliver(p, table.interfaceOf(table.select(id, 0)))
     else if (type === routes.ROUTE_BROADCAST) broadcast(p, table.interfaceOf(table.select(id, 0)), -1)
-    else if (type !== routes.ROUTE_UNICAST) packets.drop(p, NO_ROUTE)
-    else {
+    else if (type !== routes.ROUTE_UNICAST) {
+      icmpError(p, -1, icmp4.DESTINATION_UNREACHABLE, icmp4.NETWORK_UNREACHABLE, 0)
+      packets.drop(p, NO_ROUTE)
+    } else {
       const hop = table.select(id, routing.hash(ipv4.source(view, l3[p]!), destination))
       send(p, table.interfaceOf(hop), table.gatewayOf(hop, destination), -1)
     }

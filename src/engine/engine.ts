@@ -56,7 +56,7 @@ export const createEngine = (options: EngineOptions) => {
   const rings = createRings(packets, options.batch)
   const interfaces = createInterfaces()
   const fdb = createFdb({ seed: Math.floor(random() * 0x7fffffff) })
-  const clock = { now: readClock() }
+  const clock = { now: readClock(), second: 0 }
   const io = options.makeIo(packets, rings)
   const { control, rx, rxSlotIds, tx, txPacket, txPort } = rings
   const { counters, state, layer3: interfaceOf } = ports
@@ -176,6 +176,7 @@ export const createEngine = (options: EngineOptions) => {
     const count = io.exchange()
     const now = readClock()
     clock.now = now
+    clock.second = (now * 0.001) | 0
     complete()
     let used = 0
     for (let i = 0; i < count; i++) {

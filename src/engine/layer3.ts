@@ -46,7 +46,7 @@ export const createLayer3 = ({ packets, interfaces, clock, random, wallClock, to
 
   const options = createIpOptions({ packets, interfaces, wallClock, isLocal, sourceFor })
   const icmp = createIcmpError({
-    packets, interfaces, clock, random, sourceFor, isBroadcast, isLocal, options, send: (p, stack) => output.originate(p, stack),
+    packets, interfaces, clock, random, sourceFor, isBroadcast, isLocal, options, mtuFor: routing.mtuFor, send: (p, stack) => output.originate(p, stack),
     ownError: (p, type, code, rest) => ping.onOwnError(p, type, code, rest)
   })
   const neighborOutput = createNeighborOutput({
@@ -66,7 +66,9 @@ export const createLayer3 = ({ packets, interfaces, clock, random, wallClock, to
     deliver: (p, iface) => local.deliver(p, iface)
   })
   const ping = createPing({ packets, interfaces, clock, random, sourceFor, send: output.originate })
-  const reassembly = createReassembly({ packets, interfaces, clock, icmpError: icmp.error })
+  const reassembly = createReassembly({
+    packets, interfaces, clock, icmpError: icmp.error, limits: { seed: Math.floor(random() * 0x7fffffff) }
+  })
   const local = createLocal({ packets, interfaces, random, wallClock, isLocal, icmp, options, reassembly, ping, send: output.originate })
   const ipv4 = createIpv4({ packets, interfaces, routing, icmp, options, output, deliver: local.deliver })
   const arp = createArp({
@@ -88,6 +90,12 @@ export const createLayer3 = ({ packets, interfaces, clock, random, wallClock, to
       if (ping.active() > 0) return TICK_PING_MS
       const due = Math.min(neighbors.nextTimer(), reassembly.nextTimer()) - now
       return due < TICK_MS ? Math.max(due, 1) : TICK_MS
+    },
+    /** A router or a bridge's address goes away. */
+    removeStack: (stack: number): void => {
+      reassembly.flush(stack)
+      interfaces.removeStack(stack)
+      routing.remove(stack)
     },
     /** Packets that wait for ARP or for their other fragments. */
     held: (): number => neighborOutput.heldPackets() + reassembly.held()

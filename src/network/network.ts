@@ -195,16 +195,14 @@ export const createNetwork = (options: NetworkOptions) => {
     unplug(b, b.port)
     fdb.removeBridge(b.row)
     interfaces.remove(b.iface)
-    interfaces.removeStack(b.stack)
-    layer3.routing.remove(b.stack)
+    layer3.removeStack(b.stack)
     registry.bridges.splice(registry.bridges.indexOf(b), 1)
   }
 
   const removeRouter = (o: OperationOf<'router.del'>): void => {
     const router = registry.router(o.name)
     for (const i of [...router.interfaces]) removeInterface(i)
-    interfaces.removeStack(router.stack)
-    layer3.routing.remove(router.stack)
+    layer3.removeStack(router.stack)
     registry.routers.splice(registry.routers.indexOf(router), 1)
   }
 

@@ -196,11 +196,11 @@ export const createFdb = (options: FdbOptions = {}) => {
 
   /**
    * A frame from a station came by a port (br_fdb_update). An entry set by hand moves with its station as a learned one does,
-   * unless it is sticky. Writes at most once a second for a station that stays. `now` in milliseconds.
+   * unless it is sticky. Writes at most once a second for a station that stays. `second` is the time in whole seconds: a fraction
+   * would be an object of its own wherever this is not inlined.
    */
-  const learn = (filter: number, bridge: number, hi: number, lo: number, port: number, now: number): number => {
+  const learn = (filter: number, bridge: number, hi: number, lo: number, port: number, second: number): number => {
     const key = hi | (filter << 16)
-    const second = (now * 0.001) | 0
     let i = home(key, lo)
     for (;;) {
       const value = t[i + 2]!
@@ -332,8 +332,7 @@ export const createFdb = (options: FdbOptions = {}) => {
     hiOf: (entry: number): number => t[entry + 1]! & 0xffff,
     loOf: (entry: number): number => t[entry]!,
     /** A frame was sent to this entry; writes at most once a second. */
-    use: (entry: number, now: number): void => {
-      const second = (now * 0.001) | 0
+    use: (entry: number, second: number): void => {
       if (cold[(entry >> 1) + 1] !== second) cold[(entry >> 1) + 1] = second
     },
     /** A port goes down or away: its dynamic entries go, with `all` every one (br_fdb_delete_by_port). Returns how many. */
