@@ -34,9 +34,17 @@ const compile = (): void => {
   }
 }
 
+/** Names of namespaces and instances are machine-wide: never beside somebody else's. */
+const isolated = (): void => {
+  try {
+    refuseUnlessIsolated()
+  } catch {
+    throw new Error('this needs a /run/netns and a /run/tapway of its own: start it by npm run bench')
+  }
+}
+
 const measure = async (o: BenchOptions, results: Results): Promise<void> => {
   if (o.micro.length > 0) results.singles.push(...await runMicro(o.micro))
-  if (o.footprint || o.measures.length > 0) refuseUnlessIsolated()
   if (o.measures.length > 0) {
     compile()
     for (const scenario of o.scenarios) results.paired.push(...await runScenario(scenario, { ...o, say }))
@@ -63,11 +71,19 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
 }
 
 const main = async (): Promise<void> => {
-  const o = readOptions(process.argv.slice(2))
+  let o: BenchOptions | undefined
+  try {
+    o = readOptions(process.argv.slice(2))
+  } catch (error) {
+    process.stderr.write(`bench: ${(error as Error).message}\n`)
+    process.exitCode = 2
+    return
+  }
   if (o === undefined) {
     process.stdout.write(USAGE)
     return
   }
+  if (o.footprint || o.measures.length > 0) isolated()
   const results: Results = { machine: describeMachine(ROOT), options: { runs: o.runs, seconds: o.seconds }, paired: [], singles: [] }
   await measure(o, results)
   write(o, results)

@@ -1,7 +1,7 @@
 /** Results as text: a table for the terminal, one for docs/performance.md. */
 import type { Machine } from './machine.js'
 import type { Goal, Single } from './result.js'
-import type { Series } from './paired/scenario.js'
+import { QUIET_PERCENT, type Series } from './paired/scenario.js'
 
 export interface Results {
   machine: Machine
@@ -13,11 +13,11 @@ export interface Results {
 const goalText = (goal: Goal | undefined, met: boolean | undefined): string =>
   goal === undefined ? '' : `${goal.bound} ${goal.value}: ${met === true ? 'met' : 'NOT met'}`
 
-const spread = (values: readonly number[]): string => (values.length < 2 ? '' : `${Math.min(...values)} to ${Math.max(...values)}`)
+const spread = (values: readonly number[]): string => (values.length < 2 ? '' : ` (${Math.min(...values)} to ${Math.max(...values)})`)
 
 const PAIRED_HEAD = ['scenario', 'what', 'tapway polls', 'unit', 'kernel', 'tapway', 'ratio', 'goal']
 const pairedRows = (rows: readonly Series[]): string[][] => rows.map((r) => [
-  r.scenario, r.what, r.poll, r.unit, String(r.kernelMedian), `${r.tapwayMedian} (${spread(r.tapway)})`, r.ratio.toFixed(2), goalText(r.goal, r.met)
+  r.scenario, r.what, r.poll, r.unit, `${r.kernelMedian}${spread(r.kernel)}`, `${r.tapwayMedian}${spread(r.tapway)}`, r.ratio.toFixed(2), goalText(r.goal, r.met)
 ])
 const SINGLE_HEAD = ['group', 'what', 'median', 'unit', 'goal']
 const singleRows = (rows: readonly Single[]): string[][] => rows.map((r) => [r.group, r.what, String(r.median), r.unit, goalText(r.goal, r.met)])
@@ -35,8 +35,14 @@ const columns = (head: readonly string[], rows: readonly string[][]): string => 
 const markdown = (head: readonly string[], rows: readonly string[][]): string =>
   [head, head.map(() => '---'), ...rows].map((r) => `| ${r.join(' | ')} |`).join('\n')
 
+/** A warning, where the machine was not ours alone. */
+const noise = ({ paired }: Results): string[] => {
+  const worst = Math.max(0, ...paired.map((r) => r.background))
+  return worst <= QUIET_PERCENT ? [] : [`Other programs used up to ${Math.round(worst)} % of the machine between runs: these results are not to be relied on.`]
+}
+
 const tables = (results: Results, draw: (head: readonly string[], rows: readonly string[][]) => string): string => [
-  machineText(results.machine, results.options),
+  machineText(results.machine, results.options), ...noise(results),
   ...(results.paired.length === 0 ? [] : [draw(PAIRED_HEAD, pairedRows(results.paired))]),
   ...(results.singles.length === 0 ? [] : [draw(SINGLE_HEAD, singleRows(results.singles))])
 ].join('\n\n')

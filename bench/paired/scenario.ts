@@ -2,9 +2,12 @@
  * A scenario: the kernel's network and Tapway's set up side by side, one of them loaded at a time, by turns (A B A B ...), so that
  * a machine that drifts drifts for both. Judged are ratios of medians.
  */
+import { cpus } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { paired, type Goal, type Paired } from '../result.js'
 import { rounded } from '../statistics.js'
 import { scope } from './command.js'
+import { machineSeconds } from './cpu.js'
 import { createKernelSide } from './kernel.js'
 import { roundTrip, tcp, udp, type Figures } from './measures.js'
 import type { Scenario, Side } from './side.js'
@@ -23,7 +26,21 @@ export interface PairedOptions {
 
 /** A paired result with all that was seen in its runs. */
 export interface Series extends Paired {
+  /** Share of the machine that others used right before the runs, in percent: the most that was seen. Above some percent a result is void. */
+  background: number
   details?: { kernel: Figures[]; tapway: Figures[] }
+}
+
+/** Above this share the machine was not ours. */
+export const QUIET_PERCENT = 10
+const BACKGROUND_MS = 100
+
+/** How busy the machine is while nothing of ours is. */
+const backgroundPercent = async (): Promise<number> => {
+  const begin = performance.now()
+  const before = machineSeconds()
+  await sleep(BACKGROUND_MS)
+  return ((machineSeconds() - before) / ((performance.now() - begin) / 1000) / cpus().length) * 100
 }
 
 const WHAT: Readonly<Record<Measure, string>> = {
@@ -53,22 +70,25 @@ const headline = (figures: Figures): [string, number] => Object.entries(figures)
 
 const series = async (scenario: Scenario, measure: Measure, poll: Poll, sides: readonly Side[], o: PairedOptions): Promise<Series[]> => {
   const seen: Record<Side['name'], Figures[]> = { kernel: [], tapway: [] }
+  let background = 0
   for (let i = 1; i <= o.runs; i++) {
     for (const side of sides) {
+      const others = await backgroundPercent()
+      background = Math.max(background, others)
       side.resume()
       const figures = await once(measure, side, o.seconds)
       side.pause()
       seen[side.name].push(figures)
       const text = Object.entries(figures).map(([name, value]) => `${rounded(value)} ${name}`).join(', ')
-      o.say(`${scenario} ${measure} ${poll} ${i}/${o.runs} ${side.name}: ${text}`)
+      o.say(`${scenario} ${measure} ${poll} ${i}/${o.runs} ${side.name}: ${text}${others > QUIET_PERCENT ? ` (others used ${Math.round(others)} % of the machine)` : ''}`)
     }
   }
   const values = (name: string): [number[], number[]] => [seen.kernel.map((f) => f[name]!), seen.tapway.map((f) => f[name]!)]
   const [unit] = headline(seen.kernel[0]!)
   const byCpu = Object.keys(seen.kernel[0]!).filter((name) => name.endsWith('per CPU second'))
   return [
-    { ...paired(scenario, WHAT[measure], poll, unit, ...values(unit), goalOf(scenario, measure, poll)), details: seen },
-    ...byCpu.map((name) => paired(scenario, WHAT[measure], poll, name, ...values(name)))
+    { ...paired(scenario, WHAT[measure], poll, unit, ...values(unit), goalOf(scenario, measure, poll)), background: rounded(background), details: seen },
+    ...byCpu.map((name) => ({ ...paired(scenario, WHAT[measure], poll, name, ...values(name)), background: rounded(background) }))
   ]
 }
 
