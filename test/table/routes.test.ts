@@ -281,13 +281,19 @@ interface ModelRoute { prefix: number; length: number; metric: number; hops: rea
 
 const modelPrefix = fc.tuple(fc.constantFrom(0, 1, 8, 15, 16, 17, 20, 22, 24, 30, 31, 32), fc.nat(5), fc.nat(3))
   .map(([length, high, low]) => ({ prefix: ip4.networkOf(0x0a000000 | (high << 22) | (high << 12) | (high << 8) | low, length), length }))
-const modelHops = fc.uniqueArray(fc.tuple(fc.integer({ min: 1, max: 4 }), fc.nat(2), fc.integer({ min: 1, max: 9 })), { minLength: 1, maxLength: 4, selector: ([i]) => i })
+const modelInterface = fc.integer({ min: 1, max: 4 })
+const modelHops = fc
+  .uniqueArray(fc.tuple(modelInterface, fc.nat(2), fc.integer({ min: 1, max: 9 })), { minLength: 1, maxLength: 4, selector: ([i]) => i })
   .map((list) => list.map(([iface, via, weight]) => hop(iface, via, weight)))
 const modelStep = fc.oneof(
-  { weight: 8, arbitrary: fc.record({ op: fc.constantFrom('add' as const, 'append' as const, 'replace' as const), at: modelPrefix, metric: fc.nat(2), hops: modelHops }) },
-  { weight: 4, arbitrary: fc.record({ op: fc.constant('remove' as const), at: modelPrefix, metric: fc.nat(2), iface: fc.option(fc.integer({ min: 1, max: 4 }), { nil: undefined }) }) },
-  { weight: 2, arbitrary: fc.record({ op: fc.constant('state' as const), iface: fc.integer({ min: 1, max: 4 }), up: fc.boolean() }) },
-  { weight: 1, arbitrary: fc.record({ op: fc.constant('lose' as const), iface: fc.integer({ min: 1, max: 4 }) }) }
+  { weight: 8, arbitrary: fc.record({
+    op: fc.constantFrom('add' as const, 'append' as const, 'replace' as const), at: modelPrefix, metric: fc.nat(2), hops: modelHops
+  }) },
+  { weight: 4, arbitrary: fc.record({
+    op: fc.constant('remove' as const), at: modelPrefix, metric: fc.nat(2), iface: fc.option(modelInterface, { nil: undefined })
+  }) },
+  { weight: 2, arbitrary: fc.record({ op: fc.constant('state' as const), iface: modelInterface, up: fc.boolean() }) },
+  { weight: 1, arbitrary: fc.record({ op: fc.constant('lose' as const), iface: modelInterface }) }
 )
 
 test('any order of changes gives what a list of routes gives', (t) => {
@@ -366,10 +372,13 @@ test('200 000 routes in the mix of the Internet: each address finds its longest 
   while (byKey.size < 200_000) {
     const length = drawLength(random())
     const prefix = ip4.networkOf(random(), length)
-    const id = table.add({ prefix, length, type: ROUTE_UNICAST, metric: 0, protocol: PROTOCOL_STATIC, preferredSource: 0, hops: hops[random() & 31]! })
+    const id = table.add({
+      prefix, length, type: ROUTE_UNICAST, metric: 0, protocol: PROTOCOL_STATIC, preferredSource: 0, hops: hops[random() & 31]!
+    })
     if (id > 0) byKey.set(keyOf(prefix, length), id)
   }
-  t.log(`${table.count()} routes: ${(table.memoryBytes() / 2 ** 20).toFixed(1)} MiB; empty: ${(createRoutes().memoryBytes() / 2 ** 10).toFixed(0)} KiB`)
+  const mebibytes = (table.memoryBytes() / 2 ** 20).toFixed(1)
+  t.log(`${table.count()} routes: ${mebibytes} MiB; empty: ${(createRoutes().memoryBytes() / 2 ** 10).toFixed(0)} KiB`)
   t.is(table.count(), 200_000)
   const wrong = (): number => {
     let n = 0
