@@ -34,7 +34,10 @@ export const capture = async (client: ControlClient, command: CaptureCommand, io
     ports: [...names.values()], link: ethernet, snaplen,
     ...(program !== undefined && { filter: program }), ...(count !== undefined && { count }), ...(write !== undefined && { write }),
   })
-  const release = io.onInterrupt(() => client.close())
+  const release = io.onInterrupt(() => {
+    io.err('\n') // behind the terminal's ^C, as tcpdump does
+    client.close()
+  })
   void output.finished.then(() => client.close())
   await feed(events, names, output)
   release()
