@@ -10,7 +10,12 @@ export interface Io {
   onInterrupt(listener: () => void): () => void
   /** From now on nobody need read our output: `up` goes on forwarding. Before, the end of the reader (`| head`) is ours. */
   outliveReader(): void
+  /** Ends the process soon, even where nobody takes the last of its output: full pipes would keep it for ever. */
+  endUnread(status: number): void
 }
+
+/** How long last words may wait for their reader: milliseconds. */
+const LAST_WORDS_MS = 500
 
 /** The process's own streams. */
 export const processIo = (): Io => {
@@ -29,5 +34,11 @@ export const processIo = (): Io => {
       return () => { process.off('SIGINT', listener).off('SIGTERM', listener) }
     },
     outliveReader: () => { outlive = true },
+    endUnread: (status) => {
+      setTimeout(() => {
+        process.removeAllListeners('exit') // the log's would wait for its reader
+        process.exit(status)
+      }, LAST_WORDS_MS).unref()
+    },
   }
 }

@@ -22,7 +22,9 @@ const run = async (command: Command, globals: Globals, io: Io): Promise<number> 
       const { runInstance } = await import('../control/instance.js')
       const { file, offload, poll } = command
       io.outliveReader()
-      return runInstance({ file, name, offload, poll, logLevel: globals.logLevel, runDirectory: io.directory })
+      const status = await runInstance({ file, name, offload, poll, logLevel: globals.logLevel, runDirectory: io.directory })
+      io.endUnread(status)
+      return status
     }
     case 'check': {
       const { check } = await import('./check.js')

@@ -33,6 +33,7 @@ export const memoryIo = (directory: string): Printed => {
     },
     interrupt: () => listener(),
     outliveReader: () => {},
+    endUnread: () => {},
   }
 }
 
