@@ -90,7 +90,7 @@ const answer = async (line: string, client: Client, handler: Handler): Promise<v
   let id = 0
   try {
     const request: unknown = JSON.parse(line)
-    if (typeof request !== 'object' || request === null || typeof (request as Request).id !== 'number') {
+    if (typeof request !== 'object' || request === null || !Number.isFinite((request as Request).id)) {
       throw new NetworkError('a request is a JSON object with a numeric id', 2)
     }
     id = (request as Request).id
