@@ -26,7 +26,8 @@ const EBADFD = 77
 
 /** Longest sleep: the loop is asked to stop through an eventfd, but never depends on it. */
 const MAX_SLEEP_MS = 1000
-/** Slots of the FDB looked at for ageing in one go. */
+/** The FDB is looked through for aged entries in this many goes, one a second, of at least so many slots. */
+const SWEEP_GOES = 16
 const SWEEP_SLOTS = 2048
 const SWEEP_EVERY_MS = 1000
 
@@ -45,6 +46,8 @@ export interface EngineOptions {
   spinUs?: number
   busy?: boolean
   batch?: number
+  /** Join runs of datagrams to super-frames before they are sent (default on). */
+  coalesce?: boolean
 }
 
 export type Engine = ReturnType<typeof createEngine>
@@ -60,7 +63,7 @@ export const createEngine = (options: EngineOptions) => {
   const io = options.makeIo(packets, rings)
   const { control, rx, rxSlotIds, tx, txPacket, txPort } = rings
   const { counters, state, layer3: interfaceOf } = ports
-  const { length, start, bytes } = packets
+  const { length, start, next, bytes } = packets
 
   // Work ring: packets on their way to a layer-3 interface, with the port they go through. It cannot overflow: it has as
   // many places as there are packets.
@@ -81,31 +84,40 @@ export const createEngine = (options: EngineOptions) => {
     if ((state[port]! & P_CAPTURE) !== 0) ring!.push(bytes, start[p]!, length[p]!, snaplen, port, direction, options.wallClock())
   }
 
-  /** Ends what the exchange has sent. */
+  /** Ends what the exchange has sent; an entry may hold several packets, joined to one write. */
   const complete = (): void => {
     const count = control[CTL_TX_COUNT]!
     const failed = control[CTL_TX_FAILED]!
     for (let i = 0; i < count; i++) {
-      const p = txPacket[i]!
-      const port = txPort[i]!
-      const c = port * PORT_CELLS
+      const c = txPort[i]! * PORT_CELLS
       const errno = failed === 0 ? 0 : tx[i * TX_STRIDE + 7]!
-      if (errno === 0) {
-        counters[c + C_TX_PACKETS]!++
-        counters[c + C_TX_BYTES]! += length[p]!
-        packets.transmitted(p)
-      } else {
-        const full = errno === EAGAIN
-        counters[c + (full ? C_TX_DROPPED : C_TX_ERRORS)]!++
-        packets.drop(p, full ? TX_QUEUE_FULL : errno === EIO || errno === EBADFD ? PORT_DOWN : TX_ERROR)
+      for (let p = txPacket[i]!; p >= 0;) {
+        const following = next[p]!
+        if (errno === 0) {
+          counters[c + C_TX_PACKETS]!++
+          counters[c + C_TX_BYTES]! += length[p]!
+          packets.transmitted(p)
+        } else refused(p, c, errno)
+        p = following
       }
     }
     control[CTL_TX_COUNT] = 0
   }
 
+  const refused = (p: number, cells: number, errno: number): void => {
+    const full = errno === EAGAIN
+    counters[cells + (full ? C_TX_DROPPED : C_TX_ERRORS)]!++
+    packets.drop(p, full ? TX_QUEUE_FULL : errno === EIO || errno === EBADFD ? PORT_DOWN : TX_ERROR)
+  }
+
+  const watchQueued = (): void => {
+    for (let i = 0; i < control[CTL_TX_COUNT]!; i++) for (let p = txPacket[i]!; p >= 0; p = next[p]!) watch(p, txPort[i]!, 1)
+  }
+
   /** Sends what is queued without receiving: for a tx ring that is full in the middle of a turn. */
   const flush = (): void => {
-    if (capturing) for (let i = 0; i < control[CTL_TX_COUNT]!; i++) watch(txPacket[i]!, txPort[i]!, 1)
+    if (capturing) watchQueued()
+    seal()
     const slots = control[CTL_RX_SLOTS]!
     control[CTL_RX_SLOTS] = 0
     control[CTL_TIMEOUT_MS] = 0
@@ -117,7 +129,9 @@ export const createEngine = (options: EngineOptions) => {
     complete()
   }
 
-  const { output, completeChecksum } = createOutput({ packets, ports, rings, flush, toInterface })
+  const { output, seal, joined, completeChecksum } = createOutput({
+    packets, ports, rings, flush, toInterface, coalesce: options.coalesce !== false
+  })
   const bridge = createBridge({ packets, ports, fdb, clock, output })
 
   /** A frame leaves a layer-3 interface into its bridge. */
@@ -162,7 +176,7 @@ export const createEngine = (options: EngineOptions) => {
     layer3.tick(now)
     nextTick = now + layer3.untilNextTick(now)
     if (now >= nextSweep) {
-      fdb.sweep(now, SWEEP_SLOTS)
+      fdb.sweep(now, Math.max(SWEEP_SLOTS, Math.ceil(fdb.slots() / SWEEP_GOES)))
       nextSweep = now + SWEEP_EVERY_MS
     }
     drainWork()
@@ -170,7 +184,8 @@ export const createEngine = (options: EngineOptions) => {
 
   /** One turn. With `maySleep` it waits for arrivals, a wake-up or the next timer, at most a second. Returns the frames received. */
   const turn = (maySleep: boolean): number => {
-    if (capturing) for (let i = 0; i < control[CTL_TX_COUNT]!; i++) watch(txPacket[i]!, txPort[i]!, 1)
+    if (capturing) watchQueued()
+    seal()
     const wait = Math.ceil(nextTick - clock.now)
     control[CTL_TIMEOUT_MS] = !maySleep || wait <= 0 ? 0 : wait < MAX_SLEEP_MS ? wait : MAX_SLEEP_MS
     const count = io.exchange()
@@ -213,7 +228,7 @@ export const createEngine = (options: EngineOptions) => {
       capturing = producer !== undefined
     },
     /** Packets in somebody's hands at the end of a turn: queued for sending, waiting for ARP, being reassembled. */
-    held: (): number => control[CTL_TX_COUNT]! + workCount + layer3.held(),
+    held: (): number => control[CTL_TX_COUNT]! + joined() + workCount + layer3.held(),
     /** Has the timers looked at in the next turn: something was started that needs them. */
     wake: (): void => {
       nextTick = 0

@@ -34,7 +34,7 @@ export const createAddresses = (engine: Engine, registry: Registry) => {
     const table = routing.of(stackOf(iface))
     for (const [type, prefix, length] of routesOf(a)) {
       if (which(type)) {
-        table.add({
+        table.append({
           prefix, length, type, metric: 0, protocol: PROTOCOL_KERNEL, preferredSource: a.address, owner: iface,
           hops: [{ via: 0, iface, weight: 1, onlink: false }]
         })
@@ -84,6 +84,7 @@ export const createAddresses = (engine: Engine, registry: Registry) => {
     /** The link came up: connected routes are back. */
     up: (iface: number): void => {
       interfaces.up[iface] = 1
+      routing.of(stackOf(iface)).setInterfaceState(iface, true)
       for (const a of interfaces.addresses[iface]!) addRoutes(iface, a, (type) => LINK_ROUTES.has(type))
     },
     /** The link went down: every route over it goes, neighbours are forgotten (RFC 1812 5.3.12). */
@@ -94,7 +95,7 @@ export const createAddresses = (engine: Engine, registry: Registry) => {
     },
     /** The interface is being removed: everything of it goes. */
     clear: (iface: number): void => {
-      routing.of(stackOf(iface)).removeByInterface(iface, () => true)
+      routing.of(stackOf(iface)).removeByInterface(iface, () => true, true)
       layer3.neighborOutput.flush(iface, false)
     }
   }

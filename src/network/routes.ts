@@ -125,7 +125,7 @@ export const createRouteCommands = (engine: Engine, registry: Registry) => {
     return type === fib.ROUTE_UNICAST && hops.length === 1 && hops[0]!.via === 0 ? 'link' : undefined
   }
 
-  const flagsOf = (hop: fib.NextHopSpec): string[] => (hop.onlink ? ['onlink'] : [])
+  const flagsOf = (hop: fib.RouteRow['hops'][number]): string[] => [...(hop.dead ? ['dead'] : []), ...(hop.onlink ? ['onlink'] : [])]
 
   const rowOf = (owner: StackEntry, r: fib.RouteRow): RouteRow => {
     const scope = scopeOf(r.type, r.hops)
@@ -160,6 +160,8 @@ export const createRouteCommands = (engine: Engine, registry: Registry) => {
     return q.type === undefined || TYPES[q.type] === r.type
   }
 
+  const order = (length: number): number => (length === 0 ? -1 : 32 - length)
+
   function* list(q: Extract<RouteQuery, { show: 'route' }>): Generator<RouteRow> {
     const prefix = q.prefix === undefined ? undefined : prefixOf(q.prefix)
     const device = q.dev === undefined ? undefined : registry.addressed(q.dev, q.router)
@@ -175,8 +177,8 @@ export const createRouteCommands = (engine: Engine, registry: Registry) => {
           if (matches(q, prefix, device?.iface, r)) found.push(r)
         })
       }
-      // As `ip route` lists them: by prefix, the default route first, then by metric
-      found.sort((a, b) => (a.prefix >>> 0) - (b.prefix >>> 0) || a.length - b.length || a.metric - b.metric)
+      // As `ip route` lists them: by prefix, longer ones first, but the default route before all; then by metric
+      found.sort((a, b) => (a.prefix >>> 0) - (b.prefix >>> 0) || order(a.length) - order(b.length) || a.metric - b.metric)
       for (const r of found) yield rowOf(owner, r)
     }
   }

@@ -5,7 +5,7 @@
 import type { Packets } from '../core/packets.js'
 import { VNET_HDR } from '../core/layout.js'
 import type { Io, Rings } from './rings.js'
-import { CTL_RX_COUNT, CTL_RX_SLOTS, CTL_TX_COUNT, CTL_TX_FAILED, RX_STRIDE, TX_STRIDE } from './rings.js'
+import { CTL_RX_COUNT, CTL_RX_SLOTS, CTL_TX_COUNT, CTL_TX_FAILED, RX_STRIDE, TX_STRIDE, TX_WRITEV } from './rings.js'
 
 /** virtio-net header fields of a frame, where it has any. */
 export interface Offload {
@@ -44,7 +44,7 @@ interface Device {
 
 export const createMemoryIo = (packets: Packets, rings: Rings): MemoryIo => {
   const { bytes, view } = packets
-  const { control, rx, rxSlots, tx } = rings
+  const { control, rx, rxSlots, tx, gather } = rings
   const devices: Device[] = []
 
   const readHeader = (at: number): Offload => ({
@@ -55,6 +55,13 @@ export const createMemoryIo = (packets: Packets, rings: Rings): MemoryIo => {
     csumStart: view.getUint16(at + 6, true),
     csumOffset: view.getUint16(at + 8, true)
   })
+
+  /** The bytes of `pairs` parts from gather pair `first` on, one after the other. */
+  const gathered = (first: number, pairs: number): Uint8Array => {
+    const parts: Uint8Array[] = []
+    for (let i = first; i < first + pairs; i++) parts.push(bytes.slice(gather[i * 2]!, gather[i * 2]! + gather[i * 2 + 1]!))
+    return Uint8Array.from(parts.flatMap((part) => [...part]))
+  }
 
   const writeHeader = (at: number, o: Offload): void => {
     view.setUint8(at, o.needsCsum ? 1 : 0)
@@ -86,7 +93,10 @@ export const createMemoryIo = (packets: Packets, rings: Rings): MemoryIo => {
         const at = tx[e + 2]!
         tx[e + 7] = device.errno
         if (device.errno !== 0) failed++
-        else device.sent.push({ ...(device.vnet ? readHeader(at) : {}), bytes: bytes.slice(at + before, at + tx[e + 3]!) })
+        else if (tx[e] === TX_WRITEV) {
+          const whole = gathered(at, tx[e + 3]!)
+          device.sent.push({ ...(device.vnet ? readHeader(gather[at * 2]!) : {}), bytes: whole.subarray(before) })
+        } else device.sent.push({ ...(device.vnet ? readHeader(at) : {}), bytes: bytes.slice(at + before, at + tx[e + 3]!) })
       }
       control[CTL_TX_FAILED] = failed
       let count = 0

@@ -6,14 +6,22 @@ import type { Packets } from '../core/packets.js'
 import { F_NEEDS_CSUM } from '../core/packets.js'
 import type { Ports } from '../core/ports.js'
 import { OFFLOAD_CSUM, OFFLOAD_TSO4, OFFLOAD_TSO6, OFFLOAD_USO, PORT_INTERFACE, P_FORWARDING } from '../core/ports.js'
-import { GSO_ECN, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, VNET_HDR } from '../core/layout.js'
+import { GSO_ECN, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, VNET_F_NEEDS_CSUM, VNET_HDR } from '../core/layout.js'
 import { CANNOT_SEGMENT, MTU_EXCEEDED, NO_BUFFER, PORT_DOWN } from '../reason.js'
+import { CHECKSUM_OFFSET, createCoalescer, HEADERS, L4 } from '../offload/coalesce.js'
 import { createSegmenter } from '../offload/segment.js'
 import type { Rings } from './rings.js'
-import { CTL_TX_COUNT } from './rings.js'
+import { CTL_TX_COUNT, TX_STRIDE, TX_WRITEV } from './rings.js'
 
-/** Ethernet header and one VLAN tag: what may stand before the MTU's bytes (net/core/dev.c is_skb_forwardable). */
+/**
+ * Ethernet header and one VLAN tag: what may stand before the MTU's bytes (is_skb_forwardable of linux netdevice.h). The outermost
+ * tag of a tagged frame comes on top: the kernel has it beside the frame.
+ */
 const FRAME_OVERHEAD = 18
+const VLAN_TAG = 4
+/** EtherTypes of 802.1Q and 802.1ad as a little-endian load sees them. */
+const VLAN_LE = 0x0081
+const QINQ_LE = 0xa888
 
 export interface OutputParts {
   packets: Packets
@@ -23,12 +31,20 @@ export interface OutputParts {
   flush: () => void
   /** Takes frames for the interface behind a port. */
   toInterface: (p: number, port: number) => void
+  /** Join runs of datagrams before they are sent. */
+  coalesce: boolean
 }
 
-export const createOutput = ({ packets, ports, rings, flush, toInterface }: OutputParts) => {
-  const { start, length, flags, gsoType, gsoSize, csumStart, csumOffset, headerLength, i32, u16 } = packets
+export const createOutput = ({ packets, ports, rings, flush, toInterface, coalesce }: OutputParts) => {
+  const { start, length, flags, gsoType, gsoSize, csumStart, csumOffset, headerLength, next, i32, u16 } = packets
   const { kind, state, mtu, offloads, handle, vnetHeader } = ports
-  const { control, txCapacity } = rings
+  const { control, txCapacity, tx, txPacket, txPort, gather } = rings
+  const coalescer = createCoalescer(packets, ports, txCapacity)
+  // The tx entry queued last for each port, good while `lastFlush` is the flush it was queued for
+  const lastEntry = new Int32Array(ports.capacity)
+  const lastFlush = new Int32Array(ports.capacity).fill(-1)
+  let flushes = 0
+  let joined = 0
 
   const offloadOf = (gso: number): number => {
     switch (gso & ~GSO_ECN) {
@@ -39,23 +55,62 @@ export const createOutput = ({ packets, ports, rings, flush, toInterface }: Outp
     }
   }
 
+  const writeVnetHeader = (p: number, word0: number, word1: number, offset: number): void => {
+    const w = (start[p]! - VNET_HDR) >> 2
+    i32[w] = word0
+    i32[w + 1] = word1
+    u16[(w << 1) + 4] = offset
+  }
+
   /** Queues a frame that fits its port. The virtio-net header is written before it: the same bytes for every port that has one. */
   const queue = (p: number, port: number): void => {
-    if (control[CTL_TX_COUNT]! >= txCapacity) flush()
-    if (vnetHeader[port] !== 0) {
-      const w = (start[p]! - VNET_HDR) >> 2
-      const gso = gsoType[p]!
-      if ((flags[p]! & F_NEEDS_CSUM) === 0) {
-        i32[w] = 0
-        i32[w + 1] = 0
-        u16[(w << 1) + 4] = 0
-      } else {
-        i32[w] = 1 | (gso << 8) | ((gso === 0 ? 0 : headerLength[p]!) << 16)
-        i32[w + 1] = (gso === 0 ? 0 : gsoSize[p]!) | (csumStart[p]! << 16)
-        u16[(w << 1) + 4] = csumOffset[p]!
+    const mayJoin = coalesce && (offloads[port]! & OFFLOAD_USO) !== 0
+    if (mayJoin && lastFlush[port] === flushes) {
+      const last = lastEntry[port]!
+      if (coalescer.join(last, txPacket[last]!, p)) {
+        joined++
+        return
       }
     }
+    if (control[CTL_TX_COUNT]! >= txCapacity) flush()
+    if (vnetHeader[port] !== 0) {
+      const gso = gsoType[p]!
+      if ((flags[p]! & F_NEEDS_CSUM) === 0) writeVnetHeader(p, 0, 0, 0)
+      else if (gso === 0) writeVnetHeader(p, VNET_F_NEEDS_CSUM, csumStart[p]! << 16, csumOffset[p]!)
+      else writeVnetHeader(p, VNET_F_NEEDS_CSUM | (gso << 8) | (headerLength[p]! << 16), gsoSize[p]! | (csumStart[p]! << 16), csumOffset[p]!)
+    }
+    const e = control[CTL_TX_COUNT]!
+    next[p] = -1
+    if (mayJoin) {
+      lastEntry[port] = e
+      lastFlush[port] = flushes
+      coalescer.begin(e, p, port)
+    } else coalescer.count[e] = 1
     rings.push(p, port, handle[port]!, vnetHeader[port]!)
+  }
+
+  /** Before an exchange: entries that have become runs are written as one super-frame, gathered from where their datagrams lie. */
+  const seal = (): void => {
+    flushes = (flushes + 1) | 0
+    if (joined === 0) return
+    joined = 0
+    let pair = 0
+    for (let e = 0; e < control[CTL_TX_COUNT]!; e++) {
+      if (coalescer.count[e]! === 1) continue
+      const head = txPacket[e]!
+      coalescer.writeHeaders(e, head)
+      writeVnetHeader(head, VNET_F_NEEDS_CSUM | (GSO_UDP_L4 << 8) | (HEADERS << 16), coalescer.segment[e]! | (L4 << 16), CHECKSUM_OFFSET)
+      const t = e * TX_STRIDE
+      tx[t] = TX_WRITEV
+      tx[t + 2] = pair
+      tx[t + 3] = coalescer.count[e]!
+      gather[pair * 2] = start[head]! - vnetHeader[txPort[e]!]!
+      gather[pair++ * 2 + 1] = length[head]! + vnetHeader[txPort[e]!]!
+      for (let p = next[head]!; p >= 0; p = next[p]!) {
+        gather[pair * 2] = start[p]! + HEADERS
+        gather[pair++ * 2 + 1] = length[p]! - HEADERS
+      }
+    }
   }
 
   const segmenter = createSegmenter(packets, (p, port) => fit(p, port))
@@ -70,7 +125,9 @@ export const createOutput = ({ packets, ports, rings, flush, toInterface }: Outp
       else queue(p, port)
       return
     }
-    if (length[p]! > mtu[port]! + FRAME_OVERHEAD) packets.drop(p, MTU_EXCEEDED)
+    const type = u16[(start[p]! + 12) >> 1]!
+    const tag = type === VLAN_LE || type === QINQ_LE ? VLAN_TAG : 0
+    if (length[p]! > mtu[port]! + FRAME_OVERHEAD + tag) packets.drop(p, MTU_EXCEEDED)
     else if ((offloads[port]! & OFFLOAD_CSUM) === 0 && !segmenter.completeChecksum(p)) packets.drop(p, NO_BUFFER)
     else queue(p, port)
   }
@@ -88,5 +145,10 @@ export const createOutput = ({ packets, ports, rings, flush, toInterface }: Outp
     else fit(p, port)
   }
 
-  return { output, completeChecksum: segmenter.completeChecksum }
+  return {
+    output, seal,
+    completeChecksum: segmenter.completeChecksum,
+    /** Packets queued beyond the first of their tx entry. */
+    joined: (): number => joined
+  }
 }

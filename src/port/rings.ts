@@ -46,7 +46,7 @@ export const createRings = (packets: Packets, batch = 64, txCapacity = 1024) => 
   const rxSlots = words(batch) // arena offsets, for the I/O side
   const rxSlotIds = new Int32Array(batch)
   const tx = words(txCapacity * TX_STRIDE)
-  const gather = words(8192)
+  const gather = words(2 * packets.capacity) // every packet may be one part
   const txPacket = new Int32Array(txCapacity)
   const txPort = new Int32Array(txCapacity)
   let slots = 0
