@@ -30,7 +30,8 @@ const compile = (): void => {
   mkdirSync(folder, { recursive: true })
   for (const name of ['udpflood', 'udpsink']) {
     const source = join(ROOT, 'bench', 'native', `${name}.c`)
-    if (modified(join(folder, name)) < modified(source)) execFileSync('cc', ['-O2', '-Wall', '-o', join(folder, name), source], { stdio: 'inherit' })
+    const program = join(folder, name)
+    if (modified(program) < modified(source)) execFileSync('cc', ['-O2', '-Wall', '-o', program, source], { stdio: 'inherit' })
   }
 }
 

@@ -17,14 +17,16 @@ const spread = (values: readonly number[]): string => (values.length < 2 ? '' : 
 
 const PAIRED_HEAD = ['scenario', 'what', 'tapway polls', 'unit', 'kernel', 'tapway', 'ratio', 'goal']
 const pairedRows = (rows: readonly Series[]): string[][] => rows.map((r) => [
-  r.scenario, r.what, r.poll, r.unit, `${r.kernelMedian}${spread(r.kernel)}`, `${r.tapwayMedian}${spread(r.tapway)}`, r.ratio.toFixed(2), goalText(r.goal, r.met)
+  r.scenario, r.what, r.poll, r.unit, `${r.kernelMedian}${spread(r.kernel)}`, `${r.tapwayMedian}${spread(r.tapway)}`, r.ratio.toFixed(2),
+  goalText(r.goal, r.met)
 ])
 const SINGLE_HEAD = ['group', 'what', 'median', 'unit', 'goal']
-const singleRows = (rows: readonly Single[]): string[][] => rows.map((r) => [r.group, r.what, String(r.median), r.unit, goalText(r.goal, r.met)])
+const singleRows = (rows: readonly Single[]): string[][] =>
+  rows.map((r) => [r.group, r.what, String(r.median), r.unit, goalText(r.goal, r.met)])
 
 const machineText = (m: Machine, o: Results['options']): string =>
-  `${m.cpu}, ${m.cores} cores, ${m.memory_gib} GiB; Linux ${m.kernel}; Node ${m.node} (V8 ${m.v8}); commit ${m.commit}; ${m.date.slice(0, 10)}; ` +
-  `medians of ${o.runs} runs of ${o.seconds} s`
+  `${m.cpu}, ${m.cores} cores, ${m.memory_gib} GiB; Linux ${m.kernel}; Node ${m.node} (V8 ${m.v8}); ` +
+  `commit ${m.commit}; ${m.date.slice(0, 10)}; medians of ${o.runs} runs of ${o.seconds} s`
 
 const columns = (head: readonly string[], rows: readonly string[][]): string => {
   const all = [head, ...rows]
@@ -38,7 +40,8 @@ const markdown = (head: readonly string[], rows: readonly string[][]): string =>
 /** A warning, where the machine was not ours alone. */
 const noise = ({ paired }: Results): string[] => {
   const worst = Math.max(0, ...paired.map((r) => r.background))
-  return worst <= QUIET_PERCENT ? [] : [`Other programs used up to ${Math.round(worst)} % of the machine between runs: these results are not to be relied on.`]
+  if (worst <= QUIET_PERCENT) return []
+  return [`Other programs used up to ${Math.round(worst)} % of the machine between runs: these results are not to be relied on.`]
 }
 
 const tables = (results: Results, draw: (head: readonly string[], rows: readonly string[][]) => string): string => [

@@ -29,7 +29,7 @@ let sink = 0
 
 const suite = new Benchmark.Suite()
 suite.add('checkIpv4', () => {
-  for (let i = 0; i < COUNT; i++) if (ipv4.checkIpv4(view, i * STRIDE + AT, IP_LENGTH) !== OK) throw new Error('a good header was refused')
+  for (let i = 0; i < COUNT; i++) sink |= ipv4.checkIpv4(view, i * STRIDE + AT, IP_LENGTH) ^ OK
 })
 suite.add('checksum of 20 bytes', () => {
   for (let i = 0; i < COUNT; i++) sink ^= checksum(view, i * STRIDE + AT, 20)

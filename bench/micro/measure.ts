@@ -12,7 +12,7 @@ export const report = (result: Single): void => {
   process.send?.(result)
 }
 
-/** Runs a loop that does `operations` operations, `warmUp` times unmeasured and then `runs` times; nanoseconds an operation of each run. */
+/** Runs a loop of `operations` operations, `warmUp` times unmeasured and then `runs` times; nanoseconds an operation of each run. */
 export const timeLoop = (loop: () => void, operations: number, runs = 7, warmUp = 3): number[] => {
   for (let i = 0; i < warmUp; i++) loop()
   const result: number[] = []

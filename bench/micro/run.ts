@@ -5,7 +5,8 @@ import type { Single } from '../result.js'
 
 /** File and arguments. */
 const BENCHES: readonly (readonly string[])[] = [
-  ['codecs'], ['tables'], ['pipeline', 'replay'], ...['bridge', 'router'].flatMap((element) => ['1', '256'].map((flows) => ['pipeline', element, flows]))
+  ['codecs'], ['tables'], ['pipeline', 'replay'],
+  ['pipeline', 'bridge', '1'], ['pipeline', 'bridge', '256'], ['pipeline', 'router', '1'], ['pipeline', 'router', '256']
 ]
 export const MICRO_GROUPS = ['codecs', 'tables', 'pipeline'] as const
 

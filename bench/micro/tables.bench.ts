@@ -44,7 +44,10 @@ const benchFdb = (stations: number): void => {
 /** Lengths as in the Internet's table, roughly: most are /24, some shorter, few longer. */
 const lengthOf = (r: number): number => {
   const percent = (r >>> 0) % 100
-  return percent < 60 ? 24 : percent < 80 ? 22 + (r & 1) : percent < 97 ? 16 + ((r >>> 8) % 6) : percent < 99 ? 8 + ((r >>> 8) & 7) : 25 + ((r >>> 8) & 7)
+  if (percent < 60) return 24
+  if (percent < 80) return 22 + (r & 1)
+  if (percent < 97) return 16 + ((r >>> 8) % 6)
+  return (percent < 99 ? 8 : 25) + ((r >>> 8) & 7)
 }
 
 const benchFib = (prefixes: number): void => {

@@ -18,4 +18,5 @@ export const processSeconds = (pid: number): number => {
 }
 
 /** Resident memory of a process in MiB. */
-export const residentMiB = (pid: number): number => Number(/^VmRSS:\s*(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))![1]) / 1024
+export const residentMiB = (pid: number): number =>
+  Number(/^VmRSS:\s*(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))![1]) / 1024

@@ -41,7 +41,9 @@ export const createKernelSide = async (scenario: Scenario): Promise<Side> => {
     await run(['ip', '-n', middle, 'link', 'set', 'br0', 'up'])
   } else {
     await sysctl(middle, 'net.ipv4.ip_forward', 1)
-    for (const [i, gateway] of gateways.entries()) await run(['ip', '-n', middle, 'addr', 'add', `${gateway}/${prefixLength}`, 'dev', `port${i + 1}`])
+    for (const [i, gateway] of gateways.entries()) {
+      await run(['ip', '-n', middle, 'addr', 'add', `${gateway}/${prefixLength}`, 'dev', `port${i + 1}`])
+    }
     await run(['ip', '-n', client, 'route', 'add', 'default', 'via', gateways[0]])
     await run(['ip', '-n', server, 'route', 'add', 'default', 'via', gateways[1]])
   }

@@ -22,6 +22,10 @@ const withCpu = async <T>(side: Side, action: () => Promise<T>): Promise<{ resul
   return { result, machine: machineSeconds() - machine, own: side.pid === undefined ? 0 : processSeconds(side.pid) - own }
 }
 
+interface IperfReport {
+  end: { sum_received: { bits_per_second: number; bytes: number }; sum_sent: { retransmits: number } }
+}
+
 /** TCP from client to server: what the receiver got. */
 export const tcp = async (side: Side, streams: number, seconds: number): Promise<Figures> => {
   const server = await serve(
@@ -31,11 +35,11 @@ export const tcp = async (side: Side, streams: number, seconds: number): Promise
     const { result, machine, own } = await withCpu(side, () => run(inNetns(
       side.client, 'iperf3', '-J', '-c', side.serverAddress, '-p', String(TCP_PORT), '-t', String(seconds), '-P', String(streams)
     )))
-    const { end } = JSON.parse(result) as { end: { sum_received: { bits_per_second: number; bytes: number }; sum_sent: { retransmits: number } } }
+    const { end } = JSON.parse(result) as IperfReport
     const gigabits = (end.sum_received.bytes * 8) / 1e9
     return {
-      'Gbit/s': end.sum_received.bits_per_second / 1e9, 'Gbit per CPU second': gigabits / machine, 'CPU seconds': machine, 'of these tapway': own,
-      retransmits: end.sum_sent.retransmits
+      'Gbit/s': end.sum_received.bits_per_second / 1e9, 'Gbit per CPU second': gigabits / machine, 'CPU seconds': machine,
+      'of these tapway': own, retransmits: end.sum_sent.retransmits
     }
   } finally {
     await server.stop()
@@ -50,7 +54,8 @@ const macOf = async (netns: string): Promise<string> => {
 /** The MAC address that the client sends to; a ping has resolved it before. */
 const nextHopMac = async (side: Side): Promise<string> => {
   await run(inNetns(side.client, 'ping', '-q', '-c', '1', '-W', '2', side.serverAddress))
-  const neighbors = JSON.parse(await run(['ip', '-n', side.client, '-j', 'neigh', 'show', 'dev', 'eth0'])) as { dst: string; lladdr?: string }[]
+  const shown = await run(['ip', '-n', side.client, '-j', 'neigh', 'show', 'dev', 'eth0'])
+  const neighbors = JSON.parse(shown) as { dst: string; lladdr?: string }[]
   const mac = neighbors.find((n) => n.dst === side.nextHop)?.lladdr
   if (mac === undefined) throw new Error(`no MAC address of ${side.nextHop} in ${side.client}`)
   return mac
@@ -58,7 +63,8 @@ const nextHopMac = async (side: Side): Promise<string> => {
 
 /** Datagrams that reached UDP in the namespace of a process: taken by the receiver, or lost at its full buffer. */
 const datagrams = (pid: number): { received: number; overflowed: number } => {
-  const [names, values] = readFileSync(`/proc/${pid}/net/snmp`, 'latin1').split('\n').filter((l) => l.startsWith('Udp:')).map((l) => l.split(' '))
+  const lines = readFileSync(`/proc/${pid}/net/snmp`, 'latin1').split('\n').filter((l) => l.startsWith('Udp:'))
+  const [names, values] = lines.map((l) => l.split(' '))
   const cell = (name: string): number => Number(values![names!.indexOf(name)])
   return { received: cell('InDatagrams'), overflowed: cell('RcvbufErrors') }
 }
@@ -66,8 +72,8 @@ const datagrams = (pid: number): { received: number; overflowed: number } => {
 /** One flow of 60-byte frames as fast as they can be sent: datagrams a second that reach the receiver's UDP. */
 export const udp = async (side: Side, seconds: number): Promise<Figures> => {
   const frame = udpFrame({
-    sourceMac: await macOf(side.client), destinationMac: await nextHopMac(side), source: side.clientAddress, destination: side.serverAddress,
-    sourcePort: 9001, destinationPort: UDP_PORT
+    sourceMac: await macOf(side.client), destinationMac: await nextHopMac(side),
+    source: side.clientAddress, destination: side.serverAddress, sourcePort: 9001, destinationPort: UDP_PORT
   })
   const sink = await serve(inNetns(side.server, SINK, String(UDP_PORT)), (line) => line === 'ready')
   try {
@@ -94,5 +100,7 @@ export const roundTrip = async (side: Side, count: number, seconds: number): Pro
   const times = /= ([\d.]+)\/([\d.]+)\/([\d.]+)\/([\d.]+) ms/.exec(result)
   const received = Number(/(\d+) received/.exec(result)?.[1] ?? 0)
   if (times === null || received === 0) throw new Error(`no reply from ${side.serverAddress} in ${side.client}: ${result.trim()}`)
-  return { 'µs': Number(times[2]) * 1000, 'µs at least': Number(times[1]) * 1000, 'CPU seconds': machine, 'of these tapway': own, replies: received }
+  return {
+    'µs': Number(times[2]) * 1000, 'µs at least': Number(times[1]) * 1000, 'CPU seconds': machine, 'of these tapway': own, replies: received
+  }
 }

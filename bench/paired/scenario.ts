@@ -26,7 +26,7 @@ export interface PairedOptions {
 
 /** A paired result with all that was seen in its runs. */
 export interface Series extends Paired {
-  /** Share of the machine that others used right before the runs, in percent: the most that was seen. Above some percent a result is void. */
+  /** Percent of the machine that others used right before a run, the most that was seen: above QUIET_PERCENT the result is void. */
   background: number
   details?: { kernel: Figures[]; tapway: Figures[] }
 }
@@ -68,7 +68,9 @@ const goalOf = (scenario: Scenario, measure: Measure, poll: Poll): Goal | undefi
 
 const headline = (figures: Figures): [string, number] => Object.entries(figures)[0]!
 
-const series = async (scenario: Scenario, measure: Measure, poll: Poll, sides: readonly Side[], o: PairedOptions): Promise<Series[]> => {
+const series = async (
+  scenario: Scenario, measure: Measure, poll: Poll, sides: readonly Side[], o: PairedOptions
+): Promise<Series[]> => {
   const seen: Record<Side['name'], Figures[]> = { kernel: [], tapway: [] }
   let background = 0
   for (let i = 1; i <= o.runs; i++) {
@@ -80,16 +82,17 @@ const series = async (scenario: Scenario, measure: Measure, poll: Poll, sides: r
       side.pause()
       seen[side.name].push(figures)
       const text = Object.entries(figures).map(([name, value]) => `${rounded(value)} ${name}`).join(', ')
-      o.say(`${scenario} ${measure} ${poll} ${i}/${o.runs} ${side.name}: ${text}${others > QUIET_PERCENT ? ` (others used ${Math.round(others)} % of the machine)` : ''}`)
+      const noise = others > QUIET_PERCENT ? ` (others used ${Math.round(others)} % of the machine)` : ''
+      o.say(`${scenario} ${measure} ${poll} ${i}/${o.runs} ${side.name}: ${text}${noise}`)
     }
   }
   const values = (name: string): [number[], number[]] => [seen.kernel.map((f) => f[name]!), seen.tapway.map((f) => f[name]!)]
   const [unit] = headline(seen.kernel[0]!)
   const byCpu = Object.keys(seen.kernel[0]!).filter((name) => name.endsWith('per CPU second'))
-  return [
-    { ...paired(scenario, WHAT[measure], poll, unit, ...values(unit), goalOf(scenario, measure, poll)), background: rounded(background), details: seen },
-    ...byCpu.map((name) => ({ ...paired(scenario, WHAT[measure], poll, name, ...values(name)), background: rounded(background) }))
-  ]
+  const of = (name: string, goal?: Goal): Series => ({
+    ...paired(scenario, WHAT[measure], poll, name, ...values(name), goal), background: rounded(background)
+  })
+  return [{ ...of(unit, goalOf(scenario, measure, poll)), details: seen }, ...byCpu.map((name) => of(name))]
 }
 
 /** Before anything counts: neighbours are known, and V8 has optimised the path. */

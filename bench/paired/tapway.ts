@@ -26,7 +26,8 @@ const networkFile = (scenario: Scenario): string => {
   ].join('\n')
   const bridges = gateways === undefined ? ['br1', 'br1'] : ['br1', 'br2']
   const router = gateways === undefined ? [] : [
-    'routers:', '  router:', '    interfaces:', ...gateways.map((a, i) => `      eth${i + 1}: { bridge: ${bridges[i]}, address: ${a}/${prefixLength} }`)
+    'routers:', '  router:', '    interfaces:',
+    ...gateways.map((a, i) => `      eth${i + 1}: { bridge: ${bridges[i]}, address: ${a}/${prefixLength} }`)
   ]
   return [
     'version: 1', `bridges: { ${[...new Set(bridges)].map((b) => `${b}: {}`).join(', ')} }`, ...router, 'hosts:',
