@@ -13,7 +13,7 @@ import type { Neighbors } from '../table/neighbors.js'
 import { NUD_REACHABLE, NUD_STALE } from '../table/neighbors.js'
 import * as arp from '../wire/arp.js'
 import { ETHERNET_HEADER, OFF_DESTINATION } from '../wire/ethernet.js'
-import { LIMITED_BROADCAST, broadcastOf, isLoopback, isMulticast, isZeronet } from '../wire/ip4.js'
+import { LIMITED_BROADCAST, broadcastOf, isLoopback, isMulticast } from '../wire/ip4.js'
 import * as mac from '../wire/mac.js'
 import { sendArp } from './arp-send.js'
 import type { NeighborOutput } from './neighbor.js'
@@ -40,7 +40,7 @@ export const createArp = ({ packets, interfaces, neighbors, neighborOutput, isLo
 
   /** An address no single station on this link can have as its own (RFC 1812 5.3.7, 4.2.2.11). */
   const isNoStation = (iface: number, ip: number): boolean => {
-    if (isMulticast(ip) || isLoopback(ip) || isZeronet(ip) || ip === LIMITED_BROADCAST) return true
+    if (isMulticast(ip) || isLoopback(ip) || ip === LIMITED_BROADCAST) return true
     const list = interfaces.addresses[iface]!
     for (let a = 0; a < list.length; a++) {
       const entry = list[a]!

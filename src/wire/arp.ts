@@ -15,13 +15,16 @@ export const OFF_TARGET_MAC = 18
 export const OFF_TARGET_IP = 24
 
 export const HARDWARE_ETHERNET = 1
+/** Some stations call Ethernet that; Linux takes it for the same. */
+export const HARDWARE_IEEE802 = 6
 export const ARP_REQUEST = 1
 export const ARP_REPLY = 2
 
 /** `length` is what follows the Ethernet header, padding included. */
 export const checkArp = (view: DataView, o: number, length: number): number => {
   if (length < ARP_LENGTH) return ARP_MALFORMED
-  if (view.getUint16(o + OFF_HARDWARE_TYPE) !== HARDWARE_ETHERNET) return ARP_MALFORMED
+  const hardware = view.getUint16(o + OFF_HARDWARE_TYPE)
+  if (hardware !== HARDWARE_ETHERNET && hardware !== HARDWARE_IEEE802) return ARP_MALFORMED
   if (view.getUint16(o + OFF_PROTOCOL_TYPE) !== ETHERTYPE_IPV4) return ARP_MALFORMED
   if (view.getUint8(o + OFF_HARDWARE_LENGTH) !== 6 || view.getUint8(o + OFF_PROTOCOL_LENGTH) !== 4) return ARP_MALFORMED
   return OK

@@ -8,7 +8,6 @@ const REVERSE_REQUEST = 3
 const REVERSE_REPLY = 4
 const INVERSE_REQUEST = 8
 const INVERSE_REPLY = 9
-const HARDWARE_IEEE802 = 6
 
 /** What a packet of `length` bytes (padding included) says, behind `name`. */
 export const formatArp = (view: DataView, o: number, end: number, length: number, name: string): string => {
@@ -18,7 +17,7 @@ export const formatArp = (view: DataView, o: number, end: number, length: number
   const hardwareLength = view.getUint8(o + arp.OFF_HARDWARE_LENGTH)
   const protocolLength = view.getUint8(o + arp.OFF_PROTOCOL_LENGTH)
   if (o + arp.OFF_SENDER_MAC + 2 * (hardwareLength + protocolLength) > end) return ' [|arp]'
-  const ethernet = hardware === arp.HARDWARE_ETHERNET || hardware === HARDWARE_IEEE802
+  const ethernet = hardware === arp.HARDWARE_ETHERNET || hardware === arp.HARDWARE_IEEE802
   if (!ethernet || hardwareLength !== 6 || protocol !== ETHERTYPE_IPV4 || protocolLength !== 4) {
     const hardwareName = ethernet ? 'Ethernet' : `Unknown Hardware (${hardware})`
     const protocolName =

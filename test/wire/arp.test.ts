@@ -63,6 +63,11 @@ test('another hardware, protocol or address length is malformed', (t) => {
   }
 })
 
+test('hardware type 6 (IEEE 802) is Ethernet', (t) => {
+  const [view, o] = viewOf(REPLY.map((byte, i) => (i === 1 ? 6 : byte)))
+  t.is(arp.checkArp(view, o, REPLY.length), OK)
+})
+
 test('padding behind it does no harm', (t) => {
   const [view, o] = viewOf([...REPLY, ...new Array<number>(18).fill(0)])
   t.is(arp.checkArp(view, o, 46), OK)
