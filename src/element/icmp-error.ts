@@ -60,7 +60,7 @@ export const createIcmpError = (parts: IcmpErrorParts) => {
 
   /** Not one host's address (RFC 1122 3.2.2, RFC 1812 4.3.2.7). */
   const isNoHost = (s: number, iface: number, address: number): boolean =>
-    ip4.isZeronet(address) || ip4.isLoopback(address) || ip4.isMulticast(address) || isBroadcast(s, iface, address)
+    address === 0 || ip4.isLoopback(address) || ip4.isMulticast(address) || isBroadcast(s, iface, address)
 
   /** Is `p` a packet about which errors are sent at all? */
   const deserves = (p: number, s: number, iface: number): boolean => {

@@ -154,7 +154,7 @@ export const createIpv4 = ({ packets, interfaces, routing, icmp, options, output
       return
     }
     if (type !== routes.ROUTE_UNICAST || forwarding[s] === 0 || interfaceForwarding[iface] === 0) {
-      noWay(p, iface, type)
+      if (header === ipv4.IPV4_HEADER || acceptOptions(p, iface)) noWay(p, iface, type)
       return
     }
     const bad = checkSource(s, iface, source)
@@ -181,9 +181,9 @@ export const createIpv4 = ({ packets, interfaces, routing, icmp, options, output
     } else if (ip4.isMulticast(destination)) {
       if (ip4.isLoopback(source)) packets.drop(p, MARTIAN_SOURCE)
       else receiveGroup(p, iface, destination)
-    } else if (ip4.isZeronet(source) || ip4.isLoopback(source)) packets.drop(p, MARTIAN_SOURCE)
-    else if (ip4.isZeronet(destination) || ip4.isLoopback(destination)) packets.drop(p, MARTIAN_DESTINATION)
-    else return true // class E: Linux routes it
+    } else if (source === 0 || ip4.isLoopback(source)) packets.drop(p, MARTIAN_SOURCE)
+    else if (destination === 0 || ip4.isLoopback(destination)) packets.drop(p, MARTIAN_DESTINATION)
+    else return true // class E and the rest of network 0: Linux routes them
     return false
   }
 
@@ -213,11 +213,11 @@ export const createIpv4 = ({ packets, interfaces, routing, icmp, options, output
     output.send(p, out, gateway, iface)
   }
 
-  /** It leaves by the interface it came by: a source on that link is told the better next hop (RFC 1812 5.2.7.2); the packet goes on. */
+  /** It leaves by the interface it came by: a source on that very link is told the better next hop (RFC 1812 5.2.7.2); the packet goes on. */
   const redirect = (p: number, iface: number, gateway: number, source: number): void => {
     const table = routing.of(stack[iface]!)
     const back = table.lookup(source)
-    if (back !== 0 && table.typeOf(back) === routes.ROUTE_UNICAST && table.isOnLink(back)) icmp.redirect(p, iface, gateway)
+    if (back !== 0 && table.typeOf(back) === routes.ROUTE_UNICAST && table.isOnLink(back) && table.leavesBy(back, iface)) icmp.redirect(p, iface, gateway)
   }
 
   return { receive }
