@@ -5,14 +5,15 @@
  * (flood), or is dropped with a reason. Where the standard leaves room this does what Linux does (net/bridge/br_input.c,
  * br_forward.c) with group_fwd_mask 0 and STP off: BPDUs are flooded like any group frame, other reserved addresses end here;
  * an entry set by hand moves to the port its station is heard on unless it is sticky; unknown unicast does not go to
- * layer-3 interfaces, whose addresses are in the table. VLAN tags are data.
+ * layer-3 interfaces, whose addresses are in the table; a permanent (local) entry on a port means the bridge itself, so that frames
+ * to it go nowhere. VLAN tags are data.
  */
 import type { Packets } from '../core/packets.js'
 import { F_LINK_BROADCAST } from '../core/packets.js'
 import type { Ports } from '../core/ports.js'
-import { P_FLOOD, P_FORWARDING, P_LEARNING, PORT_INTERFACE } from '../core/ports.js'
-import { LINK_LOCAL_RESERVED, NO_OTHER_PORT, PORT_DOWN, SAME_PORT, SOURCE_MAC_INVALID } from '../reason.js'
-import type { Fdb } from '../table/fdb.js'
+import { P_FLOOD, P_FORWARDING, P_LEARNING, PORT_INTERFACE, PORT_IO } from '../core/ports.js'
+import { LINK_LOCAL_RESERVED, NO_OTHER_PORT, NOT_FOR_US, PORT_DOWN, SAME_PORT, SOURCE_MAC_INVALID } from '../reason.js'
+import { F_LOCAL, type Fdb } from '../table/fdb.js'
 
 /** 01-80-C2-00-00-0X as a wire-order pair: hi is 01-80; lo is C2-00-00 with X in the top byte. */
 const RESERVED_HI = 0x8001
@@ -94,6 +95,7 @@ export const createBridge = ({ packets, ports, fdb, clock, output }: BridgeParts
     fdb.use(entry, clock.second)
     const to = fdb.portOf(entry)
     if (to === port) packets.drop(p, SAME_PORT)
+    else if (kind[to] === PORT_IO && (fdb.flagsOf(entry) & F_LOCAL) !== 0) packets.drop(p, NOT_FOR_US)
     else output(p, to)
   }
 
