@@ -63,6 +63,12 @@ export const createRouting = (interfaces: Interfaces, seed: number) => {
       const hop = table.select(id, 0)
       return addressOn(table.interfaceOf(hop), table.gatewayOf(hop, destination))
     },
+    /** MTU of the link by which a packet of the stack's own leaves for a destination. */
+    mtuFor: (stack: number, destination: number): number => {
+      const table = of(stack)
+      const id = table.lookup(destination)
+      return id === 0 ? 0xffff : interfaces.mtu[table.interfaceOf(table.select(id, 0))]!
+    },
     /** Does an interface with proxy_arp answer for `target`: forwarding is on and the way there is another interface (arp_fwd_proxy). */
     proxies: (stack: number, iface: number, target: number): boolean => {
       if (interfaces.forwarding[stack] === 0 || interfaces.interfaceForwarding[iface] === 0) return false
