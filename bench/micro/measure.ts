@@ -1,9 +1,12 @@
 /** Timing and allocation of loops. Each bench file runs in a process of its own, so that no loop meets the other's types. */
 import { PerformanceObserver } from 'node:perf_hooks'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { threadCpuTime } from '../../src/native.js'
 import { single, type Goal, type Single } from '../result.js'
 
 declare const gc: (() => void) | undefined
+
+process.stdout.on('error', () => process.exit(1)) // nobody reads any more
 
 /** Prints a result and hands it to the parent process, if there is one. */
 export const report = (result: Single): void => {
@@ -12,14 +15,17 @@ export const report = (result: Single): void => {
   process.send?.(result)
 }
 
-/** Runs a loop of `operations` operations, `warmUp` times unmeasured and then `runs` times; nanoseconds an operation of each run. */
+/**
+ * Runs a loop of `operations` operations, `warmUp` times unmeasured and then `runs` times; nanoseconds an operation of each run.
+ * They are nanoseconds of processor time of this thread: what other programs take of the machine meanwhile does not count.
+ */
 export const timeLoop = (loop: () => void, operations: number, runs = 7, warmUp = 3): number[] => {
   for (let i = 0; i < warmUp; i++) loop()
   const result: number[] = []
   for (let i = 0; i < runs; i++) {
-    const begin = process.hrtime.bigint()
+    const begin = threadCpuTime()
     loop()
-    result.push(Number(process.hrtime.bigint() - begin) / operations)
+    result.push((threadCpuTime() - begin) / operations)
   }
   return result
 }

@@ -1,6 +1,7 @@
 /**
  * The whole data plane memory to memory: the real engine with the real tables, on frames that lie in memory. 60-byte UDP frames,
- * half of them each way, of one flow or of many stations. What a core can decide, without the kernel's share of the work.
+ * half of them each way, of one flow or of many stations. What a core can decide, without the kernel's share of the work. The
+ * datagrams of one flow follow each other and leave as super-frames; those of 256 flows never do.
  */
 import type { Engine } from '../../src/engine/engine.js'
 import { createNetwork, type Network } from '../../src/network/network.js'
@@ -92,15 +93,14 @@ const turns = (engine: Engine, packets: number) => (): void => {
   for (let n = 0; n < packets;) n += engine.turn(false)
 }
 
-/** Every frame must have left by the other port: what is fast because it drops is no result. */
+/** Every frame must have left by the other port, on its own or in a super-frame: what is fast because it drops is no result. */
 const verify = (network: Network, io: ReplayIo): void => {
   io.load([])
   network.engine.turn(false)
   const { drops, balance } = network.stats()
   const lost = drops.filter((d) => d.packets > 0).map((d) => `${d.packets} ${d.reason}`)
   // The first frame to a station that was not heard yet is flooded, and the bridge's own address drops its copy.
-  const dropped = balance.dropped / balance.received
-  if (!balance.ok || io.sent() < balance.received || dropped > 0.001) {
+  if (!balance.ok || io.sent() < balance.received || balance.dropped > balance.received / 1000) {
     throw new Error(`the pipeline lost packets: received ${balance.received}, sent ${io.sent()}, ${lost.join(', ')}`)
   }
 }

@@ -8,7 +8,7 @@
 import type { Packets } from '../../src/core/packets.js'
 import { VNET_HDR } from '../../src/core/layout.js'
 import type { Io, Rings } from '../../src/port/rings.js'
-import { CTL_RX_COUNT, CTL_RX_SLOTS, CTL_TX_COUNT, CTL_TX_FAILED, RX_STRIDE } from '../../src/port/rings.js'
+import { CTL_RX_COUNT, CTL_RX_SLOTS, CTL_TX_COUNT, CTL_TX_FAILED, RX_STRIDE, TX_STRIDE, TX_WRITEV } from '../../src/port/rings.js'
 
 export interface ReplayFrame {
   /** Row of the port it arrives by. */
@@ -19,7 +19,7 @@ export interface ReplayFrame {
 export interface ReplayIo extends Io {
   /** What arrives from now on, in this order, again and again. Frames of less than 52 - 10 bytes are refused. */
   load(frames: readonly ReplayFrame[]): void
-  /** Frames sent since the beginning. */
+  /** Frames sent since the beginning, in super-frames or alone. */
   sent(): number
 }
 
@@ -28,7 +28,7 @@ const WORDS = 13
 
 export const createReplayIo = (packets: Packets, rings: Rings): ReplayIo => {
   const { i32 } = packets
-  const { control, rx, rxSlots } = rings
+  const { control, rx, rxSlots, tx } = rings
   let words = new Int32Array(0)
   let ports = new Int32Array(0)
   let lengths = new Int32Array(0)
@@ -51,7 +51,8 @@ export const createReplayIo = (packets: Packets, rings: Rings): ReplayIo => {
     },
     sent: () => sent,
     exchange: () => {
-      sent += control[CTL_TX_COUNT]!
+      // A super-frame is gathered from as many parts as it has datagrams
+      for (let i = 0, e = 0; i < control[CTL_TX_COUNT]!; i++, e += TX_STRIDE) sent += tx[e] === TX_WRITEV ? tx[e + 3]! : 1
       control[CTL_TX_FAILED] = 0
       const n = count === 0 ? 0 : control[CTL_RX_SLOTS]!
       for (let i = 0; i < n; i++) {
