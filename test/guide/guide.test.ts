@@ -2,8 +2,8 @@
  * Every command of docs/build-your-own-internet.md, in order, in terminals as a reader has them: what is printed must be what the
  * guide says is printed. The rules are in test/helpers/shell-doc.ts.
  *
- * The terminals live in a mount and a process namespace of their own, with an empty /run/netns and /run/tapway: the names of the guide (client, router)
- * meet nobody else's, and the kernel ends whatever is left when the first process of it is killed.
+ * The terminals live in a mount and a process namespace of their own, with an empty /run/netns and /run/tapway: the names of
+ * the guide (client, router) meet nobody else's, and the kernel ends whatever is left when the first process of it is killed.
  */
 import test from 'ava'
 import { spawn } from 'node:child_process'
@@ -22,8 +22,9 @@ const GUIDE = join(ROOT, 'docs/build-your-own-internet.md')
 
 /** Makes the namespaces, removed after the test; the words that run a command in them. */
 const ownNamespaces = async (): Promise<string[]> => {
-  const mounts = 'mkdir -p /run/netns /run/tapway && mount -t tmpfs guide /run/netns && mount -t tmpfs guide /run/tapway && echo made && exec sleep infinity'
-  const args = ['--mount', '--propagation', 'private', '--pid', '--fork', '--kill-child', '--mount-proc', 'sh', '-c', mounts]
+  const folders = ['/run/netns', '/run/tapway'].map((path) => `mkdir -p ${path} && mount -t tmpfs guide ${path}`)
+  const first = [...folders, 'echo made', 'exec sleep infinity'].join(' && ')
+  const args = ['--mount', '--propagation', 'private', '--pid', '--fork', '--kill-child', '--mount-proc', 'sh', '-c', first]
   const holder = spawn('unshare', args, { stdio: ['ignore', 'pipe', 'inherit'] })
   const ended = once(holder, 'exit')
   onSweep(async () => {
@@ -32,8 +33,8 @@ const ownNamespaces = async (): Promise<string[]> => {
   })
   const [made] = await Promise.race([once(holder.stdout, 'data'), ended]) as [unknown]
   if (String(made) !== 'made\n') throw new Error('unshare failed')
-  const first = readFileSync(`/proc/${holder.pid}/task/${holder.pid}/children`, 'utf8').trim()
-  return ['nsenter', '-t', first, '-m', '-p']
+  const pid = readFileSync(`/proc/${holder.pid}/task/${holder.pid}/children`, 'utf8').trim()
+  return ['nsenter', '-t', pid, '-m', '-p']
 }
 
 /** The folder of a fresh clone, as far as the guide needs it; files of the guide are written beside. */

@@ -61,15 +61,19 @@ const command = async ({ command: typed, expected, exit }: CommandStep, terminal
   return seeEnd(terminal, afterInterrupt, exit)
 }
 
-/** Throws at the first thing that is not as the document says, with its line; else the numbers of steps done. */
+const nameOf = (step: Step): string => {
+  if (step.kind !== 'command') return step.path
+  return `terminal ${step.terminal}: ${step.command === '' ? '(what runs there)' : `$ ${step.command}`}`
+}
+
+/** Throws at the first thing that is not as the document says, with its line. */
 export const runDoc = async (steps: readonly Step[], { folder, terminal }: Place): Promise<void> => {
   for (const step of steps) {
     try {
       if (step.kind === 'command') await command(step, await terminal(step.terminal))
       else file(step, folder)
     } catch (error) {
-      const what = step.kind === 'command' ? `terminal ${step.terminal}: ${step.command === '' ? '(what runs there)' : `$ ${step.command}`}` : step.path
-      throw new Error(`line ${step.line}: ${what}\n${(error as Error).message}`)
+      throw new Error(`line ${step.line}: ${nameOf(step)}\n${(error as Error).message}`)
     }
   }
 }

@@ -56,8 +56,12 @@ test('the beginning of what is shown matches by whole lines', (t) => {
 
 test('blocks become steps, and only those of the right kind', (t) => {
   const steps = parseShellDoc([
-    block('console', '# terminal 3', '$ watch', 'begun'), block('sh', '$ not looked at'), block('console exit=2', '$ cat <<end', '> text', '> end', 'text', '$ false'),
-    block('console', '# terminal 3', 'seen', '^C', 'ended'), block('yaml', '# save as a.yaml', 'a: 1'), block('yaml', 'only: shown'),
+    block('console', '# terminal 3', '$ watch', 'begun'),
+    block('sh', '$ not looked at'),
+    block('console exit=2', '$ cat <<end', '> text', '> end', 'text', '$ false'),
+    block('console', '# terminal 3', 'seen', '^C', 'ended'),
+    block('yaml', '# save as a.yaml', 'a: 1'),
+    block('yaml', 'only: shown'),
   ].join('\n'))
   t.like(steps[0], { terminal: 3, command: 'watch', expected: { lines: ['begun'] }, exit: 'left running' })
   t.like(steps[1], { terminal: 2, command: 'cat <<end\ntext\nend', expected: { lines: ['text'] }, exit: 0 })
@@ -71,6 +75,7 @@ test('a document that breaks the rules is refused', (t) => {
   t.throws(() => parseShellDoc('```console\n$ a\n'), { message: /without an end/ })
   t.throws(() => parseShellDoc(block('console exit=x', '$ a')), { message: /unknown/ })
   t.throws(() => parseShellDoc(block('console', '# terminal two', '$ a')), { message: /unknown/ })
+  t.throws(() => parseShellDoc(block('console', '$ a', '…')), { message: /nothing to compare/ })
   t.throws(() => parseShellDoc(block('console')), { message: /nothing in it/ })
   t.throws(() => parseShellDoc(block('console', '$ a', '^C') + block('console', 'more')), { message: /nothing running/ })
 })
@@ -100,18 +105,24 @@ test('what is as the document says passes', async (t) => {
   t.is(await outcome(t, [
     block('console', '$ a=5', '$ echo $a', '5', '$ cat <<end', '> x', '> end', 'x'),
     block('console', '# terminal 3', '$ bash -c \'trap "echo off; exit" INT; echo on; while :; do sleep 0.05; done\'', 'on'),
-    block('console exit=1', '$ false'), block('console', '# terminal 3', '^Coff'),
-    block('yaml', '# save as a.yaml', 'a: 1', 'b: 2'), block('yaml', '# from a.yaml', 'b: 2'), block('console', '$ cat a.yaml', 'a: 1', 'b: 2'),
+    block('console exit=1', '$ false'),
+    block('console', '# terminal 3', '^Coff'),
+    block('yaml', '# save as a.yaml', 'a: 1', 'b: 2'),
+    block('yaml', '# from a.yaml', 'b: 2'),
+    block('console', '$ cat a.yaml', 'a: 1', 'b: 2'),
   ].join('\n')), undefined)
 })
 
 test('what is not is told, with its line', async (t) => {
-  t.regex((await outcome(t, block('console', '$ true', '$ echo a', 'b')))!, /^line 3: terminal 2: \$ echo a\nexpected:\n {4}b\nshown:\n {4}a/)
-  t.regex((await outcome(t, block('console', '$ echo a')))!, /shown:\n {4}a/)
-  t.regex((await outcome(t, block('console', '$ true', 'a')))!, /expected:\n {4}a/)
-  t.regex((await outcome(t, block('console', '$ false')))!, /exit status 1, expected 0/)
-  t.regex((await outcome(t, block('console exit=1', '$ true')))!, /exit status 0, expected 1/)
-  t.regex((await outcome(t, block('console', '$ echo a', 'a') + block('console', 'more')))!, /it has ended, with exit status 0|expected/)
-  t.regex((await outcome(t, block('console', '$ no-such-command')))!, /not found/)
-  t.regex((await outcome(t, block('yaml', '# save as a', 'x') + block('yaml', '# from a', 'y')))!, /a has no such lines/)
+  const tells = async (message: RegExp, ...blocks: string[]): Promise<void> => {
+    t.regex(await outcome(t, blocks.join('\n')) ?? 'passed', message)
+  }
+  await tells(/^line 3: terminal 2: \$ echo a\nexpected:\n {4}b\nshown:\n {4}a/, block('console', '$ true', '$ echo a', 'b'))
+  await tells(/shown:\n {4}a/, block('console', '$ echo a'))
+  await tells(/expected:\n {4}a/, block('console', '$ true', 'a'))
+  await tells(/exit status 1, expected 0/, block('console', '$ false'))
+  await tells(/exit status 0, expected 1/, block('console exit=1', '$ true'))
+  await tells(/has ended|expected:\n {4}more/, block('console', '$ echo a', 'a'), block('console', 'more'))
+  await tells(/not found/, block('console', '$ no-such-command'))
+  await tells(/a has no such lines/, block('yaml', '# save as a', 'x'), block('yaml', '# from a', 'y'))
 })

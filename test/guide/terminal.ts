@@ -22,13 +22,16 @@ export class Terminal {
   private all = ''
 
   private constructor(private readonly shell: ChildProcess) {
-    for (const stream of [shell.stdout!, shell.stderr!]) stream.setEncoding('utf8').on('data', (text: string) => this.take(text))
+    for (const stream of [shell.stdout!, shell.stderr!]) {
+      stream.setEncoding('utf8').on('data', (text: string) => this.take(text))
+    }
     shell.stdin!.on('error', () => { /* the shell is gone: waitFor says so */ })
   }
 
-  /** A shell in a folder, started by the words of `enter`, which execute what follows them wherever they like. */
+  /** A shell in a folder. The words of `enter` execute what follows them, in whatever namespaces. */
   static async open(folder: string, enter: readonly string[]): Promise<Terminal> {
-    const [program, ...args] = [...enter, 'env', '-C', folder, 'script', '-qfe', '-c', 'exec bash --noprofile --norc --noediting', '/dev/null']
+    const shell = 'exec bash --noprofile --norc --noediting'
+    const [program, ...args] = [...enter, 'env', '-C', folder, 'script', '-qfe', '-c', shell, '/dev/null']
     const { PATH } = process.env
     const env = { PATH, HOME: folder, TERM: 'dumb', LANG: 'C.UTF-8', PS1: '' }
     const terminal = new Terminal(spawn(program!, args, { env, stdio: 'pipe' }))

@@ -9,13 +9,14 @@
  *
  * - `$ ` begins a command, `> ` continues it, all other lines are what it prints.
  * - A first line `# terminal N` says where (N = 1..9), `# every terminal` in all; without it the block belongs to terminal 2.
- * - A block that begins without a command shows what a command left running in that terminal has printed since. `^C` is the key.
- *   So a command is left running when the next block of its terminal begins without a command, and must end otherwise.
- * - All of the output must match; see `matchOutput` for what may differ. A command without output must print nothing.
+ * - A block that begins without a command shows what a command left running in that terminal has printed since. `^C` is the
+ *   key. So a command is left running when the next block of its terminal begins without a command, and must end otherwise.
+ * - All of the output must match; see `matchOutput` for what may differ. A command without output must print nothing, and `…`
+ *   alone is no output: a step that cannot fail is refused.
  * - Exit status 0 is expected; `console exit=1` behind the fence expects 1 of the last command of the block.
  *
- * A `yaml` block that begins with `# save as FILE` is a file that the reader writes; with `# from FILE` it must stand in FILE, word for
- * word. Blocks of other kinds are not looked at.
+ * A `yaml` block that begins with `# save as FILE` is a file that the reader writes; with `# from FILE` it must stand in FILE,
+ * word for word. Blocks of other kinds are not looked at.
  */
 
 /** What a terminal shows. */
@@ -93,6 +94,7 @@ const commandsOf = (lines: readonly string[], line: number, terminal: number): D
     }
     const begin = i
     while (i < lines.length && !lines[i]!.startsWith('$ ')) i++
+    if (i > begin && lines.slice(begin, i).every((text) => text === '…')) throw new Error(`line ${at}: nothing to compare`)
     drafts.push({ kind: 'command', line: at, terminal, command, expected: expectedOf(lines.slice(begin, i)) })
   }
   if (drafts.length === 0) throw new Error(`line ${line}: a console block with nothing in it`)
@@ -102,7 +104,9 @@ const commandsOf = (lines: readonly string[], line: number, terminal: number): D
 const consoleBlock = ({ info, line, lines }: Block): { drafts: Draft[]; exit: number } => {
   const options = info.split(/\s+/).slice(1)
   const exit = Number(options.find((option) => option.startsWith('exit='))?.slice(5) ?? 0)
-  if (options.length > 1 || !Number.isInteger(exit) || (options.length === 1 && exit === 0)) throw new Error(`line ${line - 1}: unknown "${info}"`)
+  if (options.length > 1 || !Number.isInteger(exit) || (options.length === 1 && exit === 0)) {
+    throw new Error(`line ${line - 1}: unknown "${info}"`)
+  }
   const place = /^# (every terminal|terminal (\d))$/.exec(lines[0] ?? '')
   if (place === null && lines[0]?.startsWith('#')) throw new Error(`line ${line}: unknown "${lines[0]}"`)
   const body = place === null ? lines : lines.slice(1)
@@ -127,9 +131,11 @@ export const parseShellDoc = (markdown: string): Step[] => {
   }
   return steps.map((step, i): Step => {
     if (step.kind !== 'command') return step
-    const next = steps.slice(i + 1).find((other) => other.kind === 'command' && other.terminal === step.terminal) as Draft | undefined
+    const next = steps.slice(i + 1).filter((other) => other.kind === 'command').find(({ terminal }) => terminal === step.terminal)
     const goesOn = next?.command === ''
-    if (goesOn && step.expected.afterInterrupt !== undefined) throw new Error(`line ${next.line}: terminal ${step.terminal} has nothing running`)
+    if (goesOn && step.expected.afterInterrupt !== undefined) {
+      throw new Error(`line ${next.line}: terminal ${step.terminal} has nothing running`)
+    }
     return { ...step, exit: goesOn ? 'left running' : step.exit }
   })
 }
@@ -165,9 +171,9 @@ const linePattern = (line: string): string => {
 /**
  * Length of the text at the start of `actual` that the lines describe, or -1. With `whole`, they must describe all of it.
  *
- * A line that is only `…` stands for any number of lines. Within a line, `…` stands for any text but none; a time of day, a number
- * (or several by `/`) of milliseconds, and an ICMP id stand for any other one; several blanks for several others, since the
- * width of a column depends on what is in it. Blanks at the end of a line do not count.
+ * A line that is only `…` stands for any number of lines. Within a line, `…` stands for any text but none; a time of day, a
+ * number (or several by `/`) of milliseconds, and an ICMP id stand for any other one; several blanks for several others, since
+ * the width of a column depends on what is in it. Blanks at the end of a line do not count.
  */
 export const matchOutput = (lines: readonly string[], actual: string, whole: boolean): number => {
   const patterns = lines.map((line) => (line === '…' ? '(?:[^\\n]*\\n)*?' : `${linePattern(line.trimEnd())} *\\n`))
