@@ -84,6 +84,8 @@ struct tw_port {
   int fd;
   int32_t header; /* bytes of virtio-net header before each frame */
   int state;
+  int32_t burst;   /* frames read without asking whether there are more; 0 until it is known */
+  unsigned capped; /* the turn in which it ended at `burst` with perhaps more to come */
 };
 
 /* A typed array of JavaScript: the memory lives as long as the reference. */
@@ -101,7 +103,7 @@ struct tw_io {
   int epoll, event_fd;
   struct tw_port *ports;
   size_t port_count, port_capacity;
-  unsigned rotation; /* which ready port is read first */
+  unsigned turns; /* counts turns; also says which ready port is read first */
   bool bad_slot;     /* a receive slot has no room or lies outside the arena */
   bool closed;
   int references;    /* functions that JavaScript may still call */

@@ -136,14 +136,13 @@ tapTest('budgets and slots bound a turn, and nothing is lost by them', (t) => {
   const { io, arena, control, out, send } = setUpIo()
   io.addPort(7, tap.fd, tap.vnetHeader)
   arena.set(REQUEST, out)
-  for (const [word, limit, turns] of [
-    [CTL_PORT_BUDGET, 2, [2, 2, 1, 0]],
-    [CTL_BYTE_BUDGET, REPLY.length + 1, [2, 2, 1, 0]],
-    [CTL_RX_SLOTS, 3, [3, 2, 0]]
-  ] as [number, number, number[]][]) {
+  for (const [word, limit, most] of [[CTL_PORT_BUDGET, 2, 2], [CTL_BYTE_BUDGET, REPLY.length + 1, 2], [CTL_RX_SLOTS, 3, 3]] as const) {
     const usual = control[word]!
     control[word] = limit
-    t.deepEqual([send(tap, REQUEST.length, 5), ...turns.slice(1).map(() => io.turn())], turns)
+    const turns = [send(tap, REQUEST.length, 5)]
+    while (turns.at(-1)! > 0) turns.push(io.turn())
+    t.true(turns.every((n) => n <= most), `${turns}`)
+    t.is(turns.reduce((sum, n) => sum + n), 5, `${turns}`)
     control[word] = usual
   }
 })
