@@ -71,6 +71,8 @@ export const createFdbCommands = (engine: Engine, registry: Registry) => {
           const shown = row(slot)
           if (shown !== undefined) slots.push(shown)
         })
+        // Together by port, for who reads it; a large table comes in several such parts
+        slots.sort((a, b) => (a.ifname < b.ifname ? -1 : a.ifname > b.ifname ? 1 : a.mac < b.mac ? -1 : 1))
         for (const shown of slots) {
           if (bridge !== undefined && shown.master !== bridge.name) continue
           if (device !== undefined && shown.ifname !== linkName(device)) continue
