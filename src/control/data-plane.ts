@@ -3,7 +3,8 @@ import { EventEmitter } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import { close, newEventFd, signal } from '../native.js'
 import { NetworkError, type ApplyResult, type Operation, type Query, type StatsResult } from '../network/operations.js'
-import type { PingRequest, PollMode, WorkerReply, WorkerRequest, WorkerSetup } from './messages.js'
+import type { PingArguments } from '../network/ping.js'
+import type { PollMode, WorkerReply, WorkerRequest, WorkerSetup } from './messages.js'
 
 export interface DataPlaneOptions {
   instance: string
@@ -108,7 +109,7 @@ export class DataPlane extends EventEmitter {
     return this.request({ kind: 'capture', ring, ports, snaplen })
   }
 
-  startPing(ping: PingRequest): Promise<{ session: number; source: string; destination: string }> {
+  startPing(ping: PingArguments): Promise<{ session: number; source: string; destination: string }> {
     return this.request({ kind: 'ping', ping })
   }
 

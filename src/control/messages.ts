@@ -1,5 +1,6 @@
 /** What the main thread and the data-plane thread say to each other. Plain data; every request is answered once, under its id. */
 import type { Operation, Query } from '../network/operations.js'
+import type { PingArguments, PingReport } from '../network/ping.js'
 
 export interface WorkerSetup {
   eventFd: number
@@ -13,24 +14,13 @@ export interface WorkerSetup {
 
 export type PollMode = 'sleep' | 'adaptive' | 'busy'
 
-export interface PingRequest {
-  router?: string
-  bridge?: string
-  dev?: string
-  address: string
-  count?: number
-  interval_ms: number
-  size: number
-  ttl?: number
-}
-
 export type WorkerRequest = { id: number } & (
   | { kind: 'apply'; operation: Operation }
   | { kind: 'show'; query: Query }
   /** Watches ports: the ring is created by the main thread and stays for the life of the instance. */
   | { kind: 'capture'; ring: SharedArrayBuffer; ports: number[]; snaplen: number }
   | { kind: 'resolve-ports'; names: string[] }
-  | { kind: 'ping'; ping: PingRequest }
+  | { kind: 'ping'; ping: PingArguments }
   | { kind: 'ping-stop'; session: number }
   | { kind: 'stop' }
 )
@@ -40,4 +30,4 @@ export type WorkerReply =
   | { id: number; error: { code: 1 | 2; message: string } }
   | { event: 'ready' }
   | { event: 'device-lost'; port: string; errno: number }
-  | { event: 'ping'; session: number; events: unknown[]; done: boolean }
+  | { event: 'ping'; session: number; events: PingReport[]; done: boolean }

@@ -5,31 +5,21 @@
 import type { Packets } from '../core/packets.js'
 import { F_NEEDS_CSUM } from '../core/packets.js'
 import { MTU_EXCEEDED, NO_BUFFER } from '../reason.js'
-import { checksum } from '../wire/checksum.js'
 import { ETHERNET_HEADER } from '../wire/ethernet.js'
 import * as ipv4 from '../wire/ipv4.js'
-import { OFF_CHECKSUM as OFF_UDP_CHECKSUM } from '../wire/udp.js'
 
 export interface FragmenterParts {
   packets: Packets
   /** Takes each piece, in order, with the `a` and `b` of the call. Owns it. */
   emit: (piece: number, a: number, b: number) => void
+  /** Writes the whole L4 checksum where a partial one stands: behind the first piece nobody could. False when the pool is empty. */
+  completeChecksum: (p: number) => boolean
 }
 
 export type Fragmenter = ReturnType<typeof createFragmenter>
 
-export const createFragmenter = ({ packets, emit }: FragmenterParts) => {
-  const { start, length, flags, l3, l4, csumStart, csumOffset, next, view, bytes } = packets
-
-  /** Writes the whole checksum where the pseudo-header's stands: behind the first piece nobody could. False when the pool is empty. */
-  const completeChecksum = (p: number): boolean => {
-    if (!packets.makeWritable(p)) return false
-    const at = start[p]! + csumStart[p]!
-    const sum = checksum(view, at, length[p]! - csumStart[p]!)
-    view.setUint16(at + csumOffset[p]!, sum === 0 && csumOffset[p] === OFF_UDP_CHECKSUM ? 0xffff : sum)
-    flags[p] = flags[p]! & ~F_NEEDS_CSUM
-    return true
-  }
+export const createFragmenter = ({ packets, emit, completeChecksum }: FragmenterParts) => {
+  const { start, length, flags, l3, l4, next, view, bytes } = packets
 
   /** Turns the options that only the first fragment has into no-operations (ip_options_fragment); `o` of the header, `size` of it in bytes. */
   const clearUncopied = (o: number, size: number): void => {

@@ -3,8 +3,8 @@
  * of our own gets its route here first (net/ipv4/ip_output.c).
  */
 import type { Packets } from '../core/packets.js'
-import { F_LINK_BROADCAST, F_NEEDS_CSUM } from '../core/packets.js'
-import { FRAGMENTATION_NEEDED, NO_BUFFER, NO_ROUTE, PORT_DOWN } from '../reason.js'
+import { F_LINK_BROADCAST } from '../core/packets.js'
+import { FRAGMENTATION_NEEDED, NO_ROUTE, PORT_DOWN } from '../reason.js'
 import type { Interfaces } from '../table/interfaces.js'
 import * as routes from '../table/routes.js'
 import type { Routing } from '../table/routing.js'
@@ -24,7 +24,6 @@ export interface Ipv4OutputParts {
   fragment: (p: number, mtu: number, a: number, b: number) => void
   /** Cuts a super-frame; every segment is given to `sendSegment` with `a`. */
   segment: (p: number, a: number) => void
-  completeChecksum: (p: number) => boolean
   icmpError: (p: number, iface: number, type: number, code: number, rest: number) => void
   /** A packet of our own to one of our own addresses. */
   deliver: (p: number, iface: number) => void
@@ -33,7 +32,7 @@ export interface Ipv4OutputParts {
 export type Ipv4Output = ReturnType<typeof createIpv4Output>
 
 export const createIpv4Output = (parts: Ipv4OutputParts) => {
-  const { packets, interfaces, routing, neighborOutput, toBridge, fragment, segment, completeChecksum, icmpError, deliver } = parts
+  const { packets, interfaces, routing, neighborOutput, toBridge, fragment, segment, icmpError, deliver } = parts
   const { start, length, flags, gsoType, gsoSize, headerLength, l3, view } = packets
   const { mtu, up, port, macHi, macLo } = interfaces
 
@@ -56,8 +55,7 @@ export const createIpv4Output = (parts: Ipv4OutputParts) => {
       segmentOut = out
       segmentIface = iface
       segment(p, gateway)
-    } else if ((flags[p]! & F_NEEDS_CSUM) !== 0 && !completeChecksum(p)) packets.drop(p, NO_BUFFER)
-    else fragment(p, mtu[out]!, out, gateway)
+    } else fragment(p, mtu[out]!, out, gateway)
   }
   // What a segment needs besides its gateway; set right before the call that emits the segments.
   let segmentOut = 0
@@ -87,7 +85,6 @@ export const createIpv4Output = (parts: Ipv4OutputParts) => {
     if (up[out] === 0) packets.drop(p, PORT_DOWN)
     else if (fits(p, out)) writeBroadcast(p, out)
     else if ((ipv4.flagsFragment(view, l3[p]!) & ipv4.FLAG_DF) !== 0) tooBig(p, iface, out)
-    else if ((flags[p]! & F_NEEDS_CSUM) !== 0 && !completeChecksum(p)) packets.drop(p, NO_BUFFER)
     else fragment(p, mtu[out]!, out, BROADCAST_GATEWAY)
   }
 

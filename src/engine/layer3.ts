@@ -56,9 +56,9 @@ export const createLayer3 = ({ packets, interfaces, clock, random, wallClock, to
   /** The interface a held packet came by; -1 for one of our own. */
   const interfaceOf = (p: number): number => ((packets.flags[p]! & F_OWN) !== 0 ? -1 : interfaceOfPort[packets.inPort[p]!]!)
   const segmenter = createSegmenter(packets, (p, a) => output.sendSegment(p, a))
-  const fragmenter = createFragmenter({ packets, emit: (p, a, b) => output.sendPiece(p, a, b) })
+  const fragmenter = createFragmenter({ packets, completeChecksum, emit: (p, a, b) => output.sendPiece(p, a, b) })
   const output = createIpv4Output({
-    packets, interfaces, routing, toBridge, completeChecksum,
+    packets, interfaces, routing, toBridge,
     neighborOutput: neighborOutput.output,
     fragment: fragmenter.fragment,
     segment: segmenter.segment,

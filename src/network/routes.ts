@@ -127,7 +127,8 @@ export const createRouteCommands = (engine: Engine, registry: Registry) => {
 
   const flagsOf = (hop: fib.RouteRow['hops'][number]): string[] => [...(hop.dead ? ['dead'] : []), ...(hop.onlink ? ['onlink'] : [])]
 
-  const rowOf = (owner: StackEntry, r: fib.RouteRow): RouteRow => {
+  /** The table is named, as by `ip route`, unless one was asked for (iproute2 ip/iproute.c print_route). */
+  const rowOf = (owner: StackEntry, r: fib.RouteRow, named: boolean): RouteRow => {
     const scope = scopeOf(r.type, r.hops)
     const single = r.hops.length === 1 ? r.hops[0]! : undefined
     return {
@@ -135,7 +136,7 @@ export const createRouteCommands = (engine: Engine, registry: Registry) => {
       dst: formatPrefix(r.prefix, r.length),
       ...(single === undefined || single.via === 0 ? {} : { gateway: ip4.formatIp4(single.via) }),
       ...(single === undefined ? {} : { dev: nameOf(single.iface) }),
-      ...(r.type === fib.ROUTE_LOCAL || r.type === fib.ROUTE_BROADCAST ? { table: 'local' } : {}),
+      ...(named && (r.type === fib.ROUTE_LOCAL || r.type === fib.ROUTE_BROADCAST) ? { table: 'local' } : {}),
       ...(r.protocol === fib.PROTOCOL_BOOT ? {} : { protocol: PROTOCOL_NAMES.get(r.protocol) ?? String(r.protocol) }),
       ...(scope === undefined ? {} : { scope }),
       ...(r.preferredSource === 0 ? {} : { prefsrc: ip4.formatIp4(r.preferredSource) }),
@@ -179,7 +180,7 @@ export const createRouteCommands = (engine: Engine, registry: Registry) => {
       }
       // As `ip route` lists them: by prefix, longer ones first, but the default route before all; then by metric
       found.sort((a, b) => (a.prefix >>> 0) - (b.prefix >>> 0) || order(a.length) - order(b.length) || a.metric - b.metric)
-      for (const r of found) yield rowOf(owner, r)
+      for (const r of found) yield rowOf(owner, r, q.table === 'all')
     }
   }
 

@@ -1,6 +1,7 @@
 import test from 'ava'
 import fc from 'fast-check'
 import { B_MERGED, B_PIECES, F_NEEDS_CSUM } from '../../src/core/packets.js'
+import { createSegmenter } from '../../src/offload/segment.js'
 import { createFragmenter } from '../../src/element/fragment.js'
 import { BEYOND, HOST, diceOf, ipPacket, localLab, udpDatagram, type Ip4Fields } from '../helpers/local-lab.js'
 
@@ -9,6 +10,7 @@ type Lab = ReturnType<typeof localLab>
 const fragmenterOf = (lab: Lab) => {
   const pieces: { bytes: Buffer; a: number; b: number }[] = []
   const fragmenter = createFragmenter({
+    completeChecksum: createSegmenter(lab.packets, () => undefined).completeChecksum,
     packets: lab.packets,
     emit: (p, a, b) => {
       if ((lab.packets.start[p]! & 3) !== 2 || lab.packets.l3[p] !== lab.packets.start[p]! + 14) throw new Error('not aligned')
@@ -128,7 +130,7 @@ test('property: cut, shuffled, put together again: the same datagram', (t) => {
       const data = Buffer.from(Array.from({ length: size }, (_, i) => Math.imul(i + 1, seed | 1) >>> 13))
       const packet = ipPacket({ protocol: 99, options: opts, id: seed & 0xffff }, data)
       const held: number[] = []
-      const fragmenter = createFragmenter({ packets: lab.packets, emit: (p) => held.push(p) })
+      const fragmenter = createFragmenter({ packets: lab.packets, completeChecksum: createSegmenter(lab.packets, () => undefined).completeChecksum, emit: (p) => held.push(p) })
       fragmenter.fragment(lab.packet(packet), mtu, 0, 0)
       for (const p of held) if (lab.packets.length[p]! - 14 > mtu) return false
       if (held.length === 1) {
