@@ -26,6 +26,14 @@ const EBADFD = 77
 
 /** Longest sleep: the loop is asked to stop through an eventfd, but never depends on it. */
 const MAX_SLEEP_MS = 1000
+/**
+ * Adaptive polling: the loop polls before it sleeps while there is traffic, but little of it, so that a request and its answer
+ * need not wait for wake-ups. Bulk traffic fills the processors with those who make and take it; polling would take them away.
+ */
+const SPARSE_MS = 1
+const BULK_BYTES = 8192
+const BULK_MS = 5
+
 /** The FDB is looked through for aged entries in this many goes, one a second, of at least so many slots. */
 const SWEEP_GOES = 16
 const SWEEP_SLOTS = 2048
@@ -169,6 +177,7 @@ export const createEngine = (options: EngineOptions) => {
   let nextTick = 0
   let nextSweep = 0
   let lastTraffic = -1e9
+  let lastBulk = -1e9
   const spinUs = options.spinUs ?? 0
 
   const tick = (): void => {
@@ -194,6 +203,7 @@ export const createEngine = (options: EngineOptions) => {
     clock.second = (now * 0.001) | 0
     complete()
     let used = 0
+    let arrived = 0
     for (let i = 0; i < count; i++) {
       const e = i * RX_STRIDE
       const port = rx[e]!
@@ -203,6 +213,7 @@ export const createEngine = (options: EngineOptions) => {
         continue
       }
       used++
+      arrived += size
       const p = take(rxSlotIds[rx[e + 1]!]!, size, port)
       if (p < 0) continue
       if (capturing) watch(p, port, 0)
@@ -211,7 +222,8 @@ export const createEngine = (options: EngineOptions) => {
     if (workCount > 0) drainWork()
     rings.refill(used)
     if (count > 0) lastTraffic = now
-    control[CTL_SPIN_US] = options.busy === true || now - lastTraffic < 1 ? spinUs : 0
+    if (arrived >= BULK_BYTES) lastBulk = now
+    control[CTL_SPIN_US] = options.busy === true || (now - lastTraffic < SPARSE_MS && now - lastBulk > BULK_MS) ? spinUs : 0
     if (now >= nextTick) tick()
     return count
   }
