@@ -13,7 +13,7 @@ import { cleanUp, killRunning } from './paired/command.js'
 import { runFootprint } from './paired/footprint.js'
 import { runScenario } from './paired/scenario.js'
 import { ROOT } from './paired/tapway.js'
-import { terminalText, withResults, type Results } from './report.js'
+import { isQuiet, terminalText, withResults, type Results } from './report.js'
 
 const RESULTS = join(ROOT, 'bench', 'results')
 const DOCUMENT = join(ROOT, 'docs', 'performance.md')
@@ -57,6 +57,10 @@ const write = (o: BenchOptions, results: Results): void => {
   const text = `${JSON.stringify(results, undefined, 1)}\n`
   writeFileSync(o.out ?? join(RESULTS, `${results.machine.date.replaceAll(':', '-')}.json`), text)
   if (!o.complete) return
+  if (!isQuiet(results)) {
+    say('bench/results/latest.json and docs/performance.md stay as they are: the machine was not ours alone')
+    return
+  }
   const summary = { ...results, paired: results.paired.map(({ details: _, ...rest }) => rest) }
   writeFileSync(join(RESULTS, 'latest.json'), `${JSON.stringify(summary, undefined, 1)}\n`)
   writeFileSync(DOCUMENT, withResults(readFileSync(DOCUMENT, 'utf8'), results))

@@ -37,15 +37,17 @@ const columns = (head: readonly string[], rows: readonly string[][]): string => 
 const markdown = (head: readonly string[], rows: readonly string[][]): string =>
   [head, head.map(() => '---'), ...rows].map((r) => `| ${r.join(' | ')} |`).join('\n')
 
-/** A warning, where the machine was not ours alone. */
-const noise = ({ paired }: Results): string[] => {
-  const worst = Math.max(0, ...paired.map((r) => r.background))
-  if (worst <= QUIET_PERCENT) return []
+/** Whether the machine was ours alone, but for single runs. */
+export const isQuiet = ({ paired }: Results): boolean => paired.every((r) => r.background <= QUIET_PERCENT)
+
+const warning = (results: Results): string[] => {
+  if (isQuiet(results)) return []
+  const worst = Math.max(...results.paired.map((r) => r.background))
   return [`Other programs used up to ${Math.round(worst)} % of the machine between runs: these results are not to be relied on.`]
 }
 
 const tables = (results: Results, draw: (head: readonly string[], rows: readonly string[][]) => string): string => [
-  machineText(results.machine, results.options), ...noise(results),
+  machineText(results.machine, results.options), ...warning(results),
   ...(results.paired.length === 0 ? [] : [draw(PAIRED_HEAD, pairedRows(results.paired))]),
   ...(results.singles.length === 0 ? [] : [draw(SINGLE_HEAD, singleRows(results.singles))])
 ].join('\n\n')

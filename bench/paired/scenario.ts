@@ -5,7 +5,7 @@
 import { cpus } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { paired, type Goal, type Paired } from '../result.js'
-import { rounded } from '../statistics.js'
+import { median, rounded } from '../statistics.js'
 import { scope } from './command.js'
 import { machineSeconds } from './cpu.js'
 import { createKernelSide } from './kernel.js'
@@ -26,7 +26,7 @@ export interface PairedOptions {
 
 /** A paired result with all that was seen in its runs. */
 export interface Series extends Paired {
-  /** Percent of the machine that others used right before a run, the most that was seen: above QUIET_PERCENT the result is void. */
+  /** Percent of the machine that others used right before the runs, median: above QUIET_PERCENT the result is void. */
   background: number
   details?: { kernel: Figures[]; tapway: Figures[] }
 }
@@ -72,11 +72,11 @@ const series = async (
   scenario: Scenario, measure: Measure, poll: Poll, sides: readonly Side[], o: PairedOptions
 ): Promise<Series[]> => {
   const seen: Record<Side['name'], Figures[]> = { kernel: [], tapway: [] }
-  let background = 0
+  const background: number[] = []
   for (let i = 1; i <= o.runs; i++) {
     for (const side of sides) {
       const others = await backgroundPercent()
-      background = Math.max(background, others)
+      background.push(others)
       side.resume()
       const figures = await once(measure, side, o.seconds)
       side.pause()
@@ -90,7 +90,7 @@ const series = async (
   const [unit] = headline(seen.kernel[0]!)
   const byCpu = Object.keys(seen.kernel[0]!).filter((name) => name.endsWith('per CPU second'))
   const of = (name: string, goal?: Goal): Series => ({
-    ...paired(scenario, WHAT[measure], poll, name, ...values(name), goal), background: rounded(background)
+    ...paired(scenario, WHAT[measure], poll, name, ...values(name), goal), background: rounded(median(background))
   })
   return [{ ...of(unit, goalOf(scenario, measure, poll)), details: seen }, ...byCpu.map((name) => of(name))]
 }
