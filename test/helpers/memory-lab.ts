@@ -3,6 +3,7 @@
  * port name, `run` lets the engine work until nothing moves, frames that came out are taken by port name.
  */
 import { createMemoryIo, type MemoryFrame, type MemoryIo, type Offload } from '../../src/port/memory.js'
+import type { PoolOptions } from '../../src/core/packets.js'
 import { createNetwork, type Network } from '../../src/network/network.js'
 import type { Operation } from '../../src/network/operations.js'
 
@@ -26,12 +27,12 @@ export interface MemoryLab {
   held(): number
 }
 
-export const createMemoryLab = (seed = 1): MemoryLab => {
+export const createMemoryLab = (seed = 1, pool: PoolOptions = { packets: 4096, largeSlots: 256, smallSlots: 1024 }): MemoryLab => {
   const clock = { now: 1_000_000 }
   const devices = new Map<string, number>()
   let io: MemoryIo | undefined
   const network = createNetwork({
-    instance: 'test', seed, poll: 'sleep', pool: { packets: 4096, largeSlots: 256, smallSlots: 1024 },
+    instance: 'test', seed, poll: 'sleep', pool,
     makeIo: (packets, rings) => (io = createMemoryIo(packets, rings)),
     attachPort: (row, handle) => io!.bind(handle, row),
     detachPort: () => undefined,
