@@ -52,7 +52,10 @@ systemTest('lines as tcpdump -n prints them, and -c ends it', async (t) => {
   t.is(lines.length, 4, stdout)
   for (const [i, line] of lines.entries()) {
     const [who, what] = i % 2 === 0 ? ['10.1.1.2 > 10.1.2.2', 'request'] : ['10.1.2.2 > 10.1.1.2', 'reply']
-    t.regex(line, new RegExp(`^\\d\\d:\\d\\d:\\d\\d\\.\\d{6} IP ${who}: ICMP echo ${what}, id \\d+, seq ${1 + (i >> 1)}, length 64$`))
+    t.regex(
+      line,
+      new RegExp(`^\\d\\d:\\d\\d:\\d\\d\\.\\d{6} IP ${who}: ICMP echo ${what}, id \\d+, seq ${1 + (i >> 1)}, length 64$`)
+    )
   }
   t.regex(stderr, /^listening on client\.eth0, link-type EN10MB \(Ethernet\)/)
   t.regex(stderr, /^4 packets captured$/m)
@@ -60,10 +63,19 @@ systemTest('lines as tcpdump -n prints them, and -c ends it', async (t) => {
 
 systemTest('-e shows the link-level header: the router has changed the addresses', async (t) => {
   const network = await warm()
-  const [one, two] = [await watch(network, 'router.eth1', '-e', '-c', '1', 'icmp'), await watch(network, 'router.eth0', '-e', '-c', '1', 'icmp')]
+  const [one, two] = [
+    await watch(network, 'router.eth1', '-e', '-c', '1', 'icmp'),
+    await watch(network, 'router.eth0', '-e', '-c', '1', 'icmp')
+  ]
   await ping(network, 1)
-  t.regex((await one.ended).stdout, /02:42:0a:01:01:02 > 02:42:0a:01:01:03, ethertype IPv4 \(0x0800\), length 98: 10\.1\.1\.2 > 10\.1\.2\.2: ICMP echo request/)
-  t.regex((await two.ended).stdout, /02:42:0a:01:02:03 > 02:42:0a:01:02:02, ethertype IPv4 \(0x0800\), length 98: 10\.1\.1\.2 > 10\.1\.2\.2: ICMP echo request/)
+  t.regex(
+    (await one.ended).stdout,
+    /02:42:0a:01:01:02 > 02:42:0a:01:01:03, ethertype IPv4 \(0x0800\), length 98: 10\.1\.1\.2 > 10\.1\.2\.2: ICMP echo request/
+  )
+  t.regex(
+    (await two.ended).stdout,
+    /02:42:0a:01:02:03 > 02:42:0a:01:02:02, ethertype IPv4 \(0x0800\), length 98: 10\.1\.1\.2 > 10\.1\.2\.2: ICMP echo request/
+  )
 })
 
 systemTest('the ARP exchange as a host sees it', async (t) => {
@@ -71,14 +83,20 @@ systemTest('the ARP exchange as a host sees it', async (t) => {
   const capture = await watch(network, 'client.eth0', '-c', '2', 'arp')
   await ping(network, 1)
   const { stdout } = await capture.ended
-  t.regex(stdout, /ARP, Request who-has 10\.1\.1\.3 tell 10\.1\.1\.2, length 28\n.*ARP, Reply 10\.1\.1\.3 is-at 02:42:0a:01:01:03, length 28\n/)
+  t.regex(
+    stdout,
+    /ARP, Request who-has 10\.1\.1\.3 tell 10\.1\.1\.2, length 28\n.*ARP, Reply 10\.1\.1\.3 is-at 02:42:0a:01:01:03, length 28\n/
+  )
 })
 
 systemTest("pinging the router's far address: nothing is seen on the far interface", async (t) => {
   const network = await warm()
   const [near, far] = [await watch(network, 'router.eth1', '-c', '2', 'icmp'), await watch(network, 'router.eth0', 'icmp')]
   t.regex(await ping(network, 1, '10.1.2.3'), /1 received/)
-  t.regex((await near.ended).stdout, /10\.1\.1\.2 > 10\.1\.2\.3: ICMP echo request.*\n.*10\.1\.2\.3 > 10\.1\.1\.2: ICMP echo reply/)
+  t.regex(
+    (await near.ended).stdout,
+    /10\.1\.1\.2 > 10\.1\.2\.3: ICMP echo request.*\n.*10\.1\.2\.3 > 10\.1\.1\.2: ICMP echo reply/
+  )
   await ping(network, 1) // this one passes both: all that came before has been shown
   await far.prints(/ICMP echo request/)
   const { stdout } = await far.stop('SIGINT')
@@ -95,9 +113,30 @@ systemTest('-w writes pcapng that tcpdump and tshark read, with the name of the 
   const printed = linesOf(tool('tcpdump', '-n', '-r', path))
   t.is(printed.length, 6)
   t.regex(printed[5]!, /IP 10\.1\.2\.2 > 10\.1\.1\.2: ICMP echo reply, id \d+, seq 3, length 1008/)
-  const fields = tool('tshark', '-n', '-r', path, '-o', 'ip.check_checksum:TRUE', '-T', 'fields', '-e', 'frame.interface_name', '-e', 'frame.len', '-e', 'ip.ttl', '-e', 'ip.checksum.status',
-    '-e', 'icmp.checksum.status')
-  t.deepEqual(linesOf(fields), [0, 1, 2].flatMap(() => ['router.eth1\t1042\t64\t1\t1', 'router.eth1\t1042\t63\t1\t1']))
+  const fields = tool(
+    'tshark',
+    '-n',
+    '-r',
+    path,
+    '-o',
+    'ip.check_checksum:TRUE',
+    '-T',
+    'fields',
+    '-e',
+    'frame.interface_name',
+    '-e',
+    'frame.len',
+    '-e',
+    'ip.ttl',
+    '-e',
+    'ip.checksum.status',
+    '-e',
+    'icmp.checksum.status'
+  )
+  t.deepEqual(
+    linesOf(fields),
+    [0, 1, 2].flatMap(() => ['router.eth1\t1042\t64\t1\t1', 'router.eth1\t1042\t63\t1\t1'])
+  )
 })
 
 systemTest('-w of two ports: one file, both interfaces, in the order of time', async (t) => {
@@ -106,16 +145,49 @@ systemTest('-w of two ports: one file, both interfaces, in the order of time', a
   const capture = await watch(network, 'router.eth1', 'router.eth0', '-w', path, '-c', '4', 'icmp')
   await ping(network, 1)
   await capture.ended
-  const fields = linesOf(tool('tshark', '-n', '-r', path, '-T', 'fields', '-e', 'frame.interface_name', '-e', 'icmp.type', '-e', 'ip.ttl', '-e', 'frame.time_delta'))
-    .map((line) => line.split('\t'))
-  t.deepEqual(fields.map((f) => f.slice(0, 3).join(' ')), ['router.eth1 8 64', 'router.eth0 8 63', 'router.eth0 0 64', 'router.eth1 0 63'])
+  const fields = linesOf(
+    tool(
+      'tshark',
+      '-n',
+      '-r',
+      path,
+      '-T',
+      'fields',
+      '-e',
+      'frame.interface_name',
+      '-e',
+      'icmp.type',
+      '-e',
+      'ip.ttl',
+      '-e',
+      'frame.time_delta'
+    )
+  ).map((line) => line.split('\t'))
+  t.deepEqual(
+    fields.map((f) => f.slice(0, 3).join(' ')),
+    ['router.eth1 8 64', 'router.eth0 8 63', 'router.eth0 0 64', 'router.eth1 0 63']
+  )
   t.true(fields.every((f) => Number(f[3]) >= 0))
 })
 
 systemTest('-w - is a stream that tcpdump reads', async (t) => {
   const network = await warm()
-  const shell = run('sh', ['-c', '"$@" | tcpdump -n -r - 2>/dev/null', 'sh', process.execPath, BIN, '--name', network.name,
-    'capture', 'client.eth0', '-c', '2', '-w', '-', 'icmp'])
+  const shell = run('sh', [
+    '-c',
+    '"$@" | tcpdump -n -r - 2>/dev/null',
+    'sh',
+    process.execPath,
+    BIN,
+    '--name',
+    network.name,
+    'capture',
+    'client.eth0',
+    '-c',
+    '2',
+    '-w',
+    '-',
+    'icmp'
+  ])
   const pings = network.exec('client', 'ping', '-i', '0.05', '-c', '40', '-q', '10.1.2.2')
   const { status, stdout } = await shell
   t.is(status, 0)
@@ -127,9 +199,18 @@ systemTest('-w - is a stream that tcpdump reads', async (t) => {
 systemTest('filter expressions are those of tcpdump', async (t) => {
   const network = await warm()
   const all = join(folder(), 'all.pcapng')
-  const filters = ['icmp[icmptype] == icmp-echoreply', 'tcp', 'src host 10.1.2.2', 'greater 500', 'ip and not icmp', 'udp port 7777 or tcp[tcpflags] & tcp-syn != 0']
+  const filters = [
+    'icmp[icmptype] == icmp-echoreply',
+    'tcp',
+    'src host 10.1.2.2',
+    'greater 500',
+    'ip and not icmp',
+    'udp port 7777 or tcp[tcpflags] & tcp-syn != 0'
+  ]
   const everything = await watch(network, 'client.eth0', '-w', all)
-  const captures = await Promise.all(filters.map((filter) => watch(network, 'client.eth0', '-w', `${all}.${filters.indexOf(filter)}`, filter)))
+  const captures = await Promise.all(
+    filters.map((filter) => watch(network, 'client.eth0', '-w', `${all}.${filters.indexOf(filter)}`, filter))
+  )
   await ping(network, 3)
   await ping(network, 2, '10.1.2.2', '-s', '1000')
   const server = network.startIn('server', 'nc', '-l', '7777')
@@ -149,7 +230,10 @@ systemTest('filter expressions are those of tcpdump', async (t) => {
 systemTest('a super-frame is captured whole, -s cuts it', async (t) => {
   const network = await warm()
   const path = join(folder(), 'tcp.pcapng')
-  const [whole, short] = [await watch(network, 'router.eth1', '-w', path, 'tcp'), await watch(network, 'router.eth1', '-s', '60', '-w', `${path}.60`, 'tcp')]
+  const [whole, short] = [
+    await watch(network, 'router.eth1', '-w', path, 'tcp'),
+    await watch(network, 'router.eth1', '-s', '60', '-w', `${path}.60`, 'tcp')
+  ]
   const server = network.startIn('server', 'sh', '-c', 'nc -l 7777 | wc -c')
   await listening('server', 7777)
   await network.exec('client', 'sh', '-c', 'head -c 3000000 /dev/zero | nc -N 10.1.2.2 7777')
@@ -157,12 +241,19 @@ systemTest('a super-frame is captured whole, -s cuts it', async (t) => {
   await sleep(200)
   await whole.stop('SIGINT')
   await short.stop('SIGINT')
-  const lengths = linesOf(tool('tshark', '-n', '-r', path, '-T', 'fields', '-e', 'frame.len', '-e', 'frame.cap_len')).map((line) => line.split('\t').map(Number))
+  const lengths = linesOf(tool('tshark', '-n', '-r', path, '-T', 'fields', '-e', 'frame.len', '-e', 'frame.cap_len')).map(
+    (line) => line.split('\t').map(Number)
+  )
   t.true(lengths.every(([length, captured]) => length === captured))
   t.true(Math.max(...lengths.map(([length]) => length!)) > 10_000)
-  const cut = linesOf(tool('tshark', '-n', '-r', `${path}.60`, '-T', 'fields', '-e', 'frame.len', '-e', 'frame.cap_len')).map((line) => line.split('\t').map(Number))
+  const cut = linesOf(tool('tshark', '-n', '-r', `${path}.60`, '-T', 'fields', '-e', 'frame.len', '-e', 'frame.cap_len')).map(
+    (line) => line.split('\t').map(Number)
+  )
   t.true(cut.every(([length, captured]) => captured === Math.min(length!, 60)))
-  t.deepEqual(cut.map(([length]) => length), lengths.map(([length]) => length))
+  t.deepEqual(
+    cut.map(([length]) => length),
+    lengths.map(([length]) => length)
+  )
 })
 
 systemTest('a capture changes nothing: the same packets and counters with and without', async (t) => {
@@ -176,7 +267,11 @@ systemTest('a capture changes nothing: the same packets and counters with and wi
   const before = await count()
   await ping(network, 5)
   const plain = await count()
-  const captures = await Promise.all(['client.eth0', 'router.eth1', 'router.eth0', 'server.eth0', 'ten-one-net'].map((port) => watch(network, port, '-w', '/dev/null')))
+  const captures = await Promise.all(
+    ['client.eth0', 'router.eth1', 'router.eth0', 'server.eth0', 'ten-one-net'].map((port) =>
+      watch(network, port, '-w', '/dev/null')
+    )
+  )
   t.regex(await ping(network, 5), /5 received/)
   const watched = await count()
   for (const capture of captures) t.is((await capture.stop('SIGINT')).status, 0)
@@ -209,7 +304,18 @@ systemTest('a capture that nobody reads loses packets, counts them, and traffic 
 
 systemTest('captures end with their instance, and a reader that leaves ends its capture', async (t) => {
   const network = await warm()
-  const head = run('sh', ['-c', '"$@" 2>/dev/null | head -n 1', 'sh', process.execPath, BIN, '--name', network.name, 'capture', 'client.eth0', 'icmp'])
+  const head = run('sh', [
+    '-c',
+    '"$@" 2>/dev/null | head -n 1',
+    'sh',
+    process.execPath,
+    BIN,
+    '--name',
+    network.name,
+    'capture',
+    'client.eth0',
+    'icmp'
+  ])
   const pings = network.startIn('client', 'ping', '-i', '0.05', '-q', '10.1.2.2')
   t.is(linesOf((await head).stdout).length, 1)
   await pings.stop('SIGINT')

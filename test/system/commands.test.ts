@@ -27,7 +27,9 @@ const dropsOf = async (network: Instance, reason: string): Promise<number> =>
 const changes = async (network: Instance): Promise<(operation: Operation) => Promise<void>> => {
   const client = await ControlClient.connect(network.name)
   onSweep(() => client.close())
-  return async (operation) => { await client.request({ method: 'apply', operation }) }
+  return async (operation) => {
+    await client.request({ method: 'apply', operation })
+  }
 }
 
 systemTest('two hundred changes while a stream and a ping run: nothing is lost', async (t) => {
@@ -48,20 +50,37 @@ systemTest('two hundred changes while a stream and a ping run: nothing is lost',
   }
   const router = 'router'
   let running = true
-  void pings.then(() => { running = false })
+  void pings.then(() => {
+    running = false
+  })
   for (let i = 0; running || count < 200; i = (i + 1) % 250) {
     const prefix = `10.200.${i}.0/24`
     await change({ op: 'route.add', router, prefix, nexthops: [{ via: '10.1.2.77' }] })
-    await change({ op: 'route.replace', router, prefix, nexthops: [{ via: '10.1.2.77', weight: 2 }, { via: '10.1.1.77', weight: 1 }] })
+    await change({
+      op: 'route.replace',
+      router,
+      prefix,
+      nexthops: [
+        { via: '10.1.2.77', weight: 2 },
+        { via: '10.1.1.77', weight: 1 }
+      ]
+    })
     await change({ op: 'route.del', router, prefix })
     // A route that covers the flow beside a longer one, and one more for the very prefix with a worse metric
     await change({ op: 'route.add', router, prefix: '10.0.0.0/8', nexthops: [{ via: '10.1.1.77' }] })
     await change({ op: 'route.add', router, prefix: '10.1.2.0/24', metric: 500, nexthops: [{ via: '10.1.1.77' }] })
     await change({ op: 'route.del', router, prefix: '10.1.2.0/24', metric: 500 })
     await change({ op: 'route.del', router, prefix: '10.0.0.0/8' })
-    await change({ op: 'neigh.add', dev: 'eth0', router, address: `10.1.2.${100 + i % 100}`, lladdr: '02:00:00:00:00:77', nud: 'permanent' })
+    await change({
+      op: 'neigh.add',
+      dev: 'eth0',
+      router,
+      address: `10.1.2.${100 + (i % 100)}`,
+      lladdr: '02:00:00:00:00:77',
+      nud: 'permanent'
+    })
     await change({ op: 'neigh.replace', dev: 'eth0', router, address: '10.1.2.2', lladdr: server, nud: 'reachable' })
-    await change({ op: 'neigh.del', dev: 'eth0', router, address: `10.1.2.${100 + i % 100}` })
+    await change({ op: 'neigh.del', dev: 'eth0', router, address: `10.1.2.${100 + (i % 100)}` })
     await change({ op: 'addr.add', dev: 'eth1', router, prefix: '10.1.1.33/24' })
     await change({ op: 'addr.add', dev: 'eth0', router, prefix: '10.77.0.1/16' })
     await change({ op: 'addr.del', dev: 'eth0', router, prefix: '10.77.0.1/16' })
@@ -89,8 +108,19 @@ systemTest('commands and shows as processes while a ping runs: nothing is lost',
   const network = await startTapway(SMOL_INTERNET)
   await ping(network)
   const pings = network.exec('client', 'ping', '-q', '-i', '0.002', '-c', '1000', '-W', '5', '10.1.2.2')
-  for (const words of ['route add 10.9.0.0/16 via 10.1.2.9', 'route show', 'route show table all', 'link set router.eth0 mtu 1480', 'link show', 'neigh show',
-    'addr show', 'fdb show', 'stats', 'route del 10.9.0.0/16']) await network.tapway(...words.split(' '))
+  for (const words of [
+    'route add 10.9.0.0/16 via 10.1.2.9',
+    'route show',
+    'route show table all',
+    'link set router.eth0 mtu 1480',
+    'link show',
+    'neigh show',
+    'addr show',
+    'fdb show',
+    'stats',
+    'route del 10.9.0.0/16'
+  ])
+    await network.tapway(...words.split(' '))
   t.regex((await pings).stdout, /1000 received, 0% packet loss/)
 })
 
@@ -107,7 +137,11 @@ systemTest('routes: without one the sender is told, with one it forwards, get sa
   await done(network, 'route', 'replace', '10.9.0.0/16', 'via', '10.1.2.99', 'router', 'router')
   t.notRegex(await ping(network, '10.9.0.1'), answered)
   await done(network, 'route', 'del', '10.9.0.0/16', 'router', 'router')
-  for (const [type, says] of [['unreachable', /Destination Host Unreachable/], ['prohibit', /Packet filtered/], ['blackhole', /100% packet loss/]] as const) {
+  for (const [type, says] of [
+    ['unreachable', /Destination Host Unreachable/],
+    ['prohibit', /Packet filtered/],
+    ['blackhole', /100% packet loss/]
+  ] as const) {
     await done(network, 'route', 'add', type, '10.9.0.0/16', 'router', 'router')
     t.regex(await ping(network, '10.9.0.1'), says)
     await done(network, 'route', 'del', type, '10.9.0.0/16', 'router', 'router')

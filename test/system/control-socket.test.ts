@@ -17,7 +17,9 @@ const pings = async (network: Instance): Promise<boolean> =>
 const dial = async (network: Instance): Promise<Socket> => {
   const socket = connect(network.socket)
   socket.on('error', () => {})
-  onSweep(() => { socket.destroy() })
+  onSweep(() => {
+    socket.destroy()
+  })
   await new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', reject))
   return socket
 }
@@ -31,19 +33,41 @@ const lines = async (socket: Socket, count: number): Promise<Record<string, unkn
     if (text.split('\n').length > count) break // which ends the connection, too
   }
   clearTimeout(late)
-  return text.split('\n').filter((line) => line !== '').map((line) => JSON.parse(line) as Record<string, unknown>)
+  return text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
 }
 
 systemTest('garbage is answered with an error, line by line, and the connection goes on', async (t) => {
   const network = await startTapway(SMOL_INTERNET)
   const socket = await dial(network)
   const garbage = [
-    'hello', '{', 'null', '[]', '7', '"text"', '{}', '{"id":"1","method":"info"}', '{"id":1}', '{"id":2,"method":"explode"}', '{"id":3,"method":"show"}',
-    '{"id":4,"method":"show","query":{"show":"nothing"}}', '{"id":5,"method":"show","query":null}', '{"id":6,"method":"apply"}',
-    '{"id":7,"method":"apply","operation":{"op":"link.set"}}', '{"id":8,"method":"apply","operation":{"op":"route.add","prefix":7}}',
-    '{"id":9,"method":"apply","operation":{"op":"port.add"}}', '{"id":10,"method":"capture"}', '{"id":11,"method":"capture","ports":"all","snaplen":-1}',
-    '{"id":12,"method":"ping"}', '{"id":13,"method":"ping","from":{},"address":"x","interval_ms":-1,"size":1e9}',
-    '{"id":14,"method":"__proto__"}', '{"id":15,"method":"apply","operation":{"op":"constructor"}}', '\u0000\u0001\ufffd', '{"id":1e999,"method":"info"}'
+    'hello',
+    '{',
+    'null',
+    '[]',
+    '7',
+    '"text"',
+    '{}',
+    '{"id":"1","method":"info"}',
+    '{"id":1}',
+    '{"id":2,"method":"explode"}',
+    '{"id":3,"method":"show"}',
+    '{"id":4,"method":"show","query":{"show":"nothing"}}',
+    '{"id":5,"method":"show","query":null}',
+    '{"id":6,"method":"apply"}',
+    '{"id":7,"method":"apply","operation":{"op":"link.set"}}',
+    '{"id":8,"method":"apply","operation":{"op":"route.add","prefix":7}}',
+    '{"id":9,"method":"apply","operation":{"op":"port.add"}}',
+    '{"id":10,"method":"capture"}',
+    '{"id":11,"method":"capture","ports":"all","snaplen":-1}',
+    '{"id":12,"method":"ping"}',
+    '{"id":13,"method":"ping","from":{},"address":"x","interval_ms":-1,"size":1e9}',
+    '{"id":14,"method":"__proto__"}',
+    '{"id":15,"method":"apply","operation":{"op":"constructor"}}',
+    '\u0000\u0001\ufffd',
+    '{"id":1e999,"method":"info"}'
   ]
   socket.write(Buffer.from([0xff, 0xfe, 0x80, 0x0a]))
   for (const line of garbage) socket.write(`${line}\n`)
@@ -78,9 +102,13 @@ systemTest('a line without end costs the client its connection, and nobody else 
 
 systemTest('requests cut off, and clients that leave without reading', async (t) => {
   const network = await startTapway(SMOL_INTERNET)
-  for (const text of ['{"id":1,"met', '{"id":1,"method":"info"}\n', '{"id":1,"method":"show","query":{"show":"route","table":"all"}}\n'.repeat(200),
+  for (const text of [
+    '{"id":1,"met',
+    '{"id":1,"method":"info"}\n',
+    '{"id":1,"method":"show","query":{"show":"route","table":"all"}}\n'.repeat(200),
     '{"id":1,"method":"capture","ports":["client.eth0"],"snaplen":100}\n',
-    '{"id":1,"method":"ping","from":{"router":"router"},"address":"10.1.2.2","interval_ms":2,"size":56}\n']) {
+    '{"id":1,"method":"ping","from":{"router":"router"},"address":"10.1.2.2","interval_ms":2,"size":56}\n'
+  ]) {
     for (const leave of ['end', 'destroy', 'reset'] as const) {
       const socket = await dial(network)
       socket.write(text)
@@ -97,26 +125,27 @@ systemTest('requests cut off, and clients that leave without reading', async (t)
 
 systemTest('many clients at once', async (t) => {
   const network = await startTapway(SMOL_INTERNET)
-  const answers = await Promise.all(Array.from({ length: 100 }, async () => {
-    const socket = await dial(network)
-    socket.write('{"id":5,"method":"show","query":{"show":"link"}}\n')
-    const [answer] = await lines(socket, 1)
-    return (answer!['result'] as unknown[]).length
-  }))
+  const answers = await Promise.all(
+    Array.from({ length: 100 }, async () => {
+      const socket = await dial(network)
+      socket.write('{"id":5,"method":"show","query":{"show":"link"}}\n')
+      const [answer] = await lines(socket, 1)
+      return (answer!['result'] as unknown[]).length
+    })
+  )
   t.deepEqual(new Set(answers), new Set([6]))
 })
 
 systemTest('ping sessions end with their clients', async (t) => {
   const network = await startTapway(SMOL_INTERNET)
-  const sent = async (): Promise<number> =>
-    (await network.json<{ balance: { originated: number } }>('stats')).balance.originated
+  const sent = async (): Promise<number> => (await network.json<{ balance: { originated: number } }>('stats')).balance.originated
   const socket = await dial(network)
   socket.write('{"id":1,"method":"ping","from":{"router":"router"},"address":"10.1.2.2","interval_ms":2,"size":56}\n')
   t.true((await lines(socket, 20)).length >= 20)
   await until('no more is sent', async () => {
     const before = await sent()
     await sleep(200)
-    return await sent() - before < 20
+    return (await sent()) - before < 20
   })
 })
 

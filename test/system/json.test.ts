@@ -43,11 +43,15 @@ hosts:
 `
 
 /** The twin's own addresses end in .5, the router's in .3; what the lab adds to a host has no protocol, the file's routes are static. */
-const asRouter = (rows: Row[]): Row[] => (JSON.parse(JSON.stringify(rows).replace(/\b(10\.\d+\.\d+)\.5\b/g, '$1.3')) as Row[])
-  .filter((row) => row['dev'] !== 'lo')
+const asRouter = (rows: Row[]): Row[] =>
+  (JSON.parse(JSON.stringify(rows).replace(/\b(10\.\d+\.\d+)\.5\b/g, '$1.3')) as Row[]).filter((row) => row['dev'] !== 'lo')
 
-const asKernel = (rows: Row[]): Row[] => rows.map((row) => Object.fromEntries(
-  Object.entries(row).filter(([key, value]) => key !== 'router' && !(key === 'protocol' && value === 'static'))))
+const asKernel = (rows: Row[]): Row[] =>
+  rows.map((row) =>
+    Object.fromEntries(
+      Object.entries(row).filter(([key, value]) => key !== 'router' && !(key === 'protocol' && value === 'static'))
+    )
+  )
 
 const sorted = (rows: Row[]): string[] => rows.map((row) => JSON.stringify(Object.fromEntries(Object.entries(row).sort()))).sort()
 
@@ -78,8 +82,25 @@ const rowOf = <T extends Row>(rows: readonly T[], key: string, value: string): T
 /** What belongs to a device of the kernel and to nothing here: queues, groups of devices, modes of user space daemons. */
 const DEVICE = ['qdisc', 'group', 'txqlen', 'linkmode']
 /** Limits of the kernel's own segmentation, and queues. */
-const DETAILS = [...DEVICE, 'promiscuity', 'allmulti', 'min_mtu', 'max_mtu', 'inet6_addr_gen_mode', 'num_tx_queues', 'num_rx_queues',
-  'gso_max_size', 'gso_max_segs', 'tso_max_size', 'tso_max_segs', 'gro_max_size', 'gso_ipv4_max_size', 'gro_ipv4_max_size', 'parentbus', 'parentdev']
+const DETAILS = [
+  ...DEVICE,
+  'promiscuity',
+  'allmulti',
+  'min_mtu',
+  'max_mtu',
+  'inet6_addr_gen_mode',
+  'num_tx_queues',
+  'num_rx_queues',
+  'gso_max_size',
+  'gso_max_segs',
+  'tso_max_size',
+  'tso_max_segs',
+  'gro_max_size',
+  'gso_ipv4_max_size',
+  'gro_ipv4_max_size',
+  'parentbus',
+  'parentdev'
+]
 /** Addresses here do not expire; the broadcast address follows from the prefix, as with `ip addr add` without brd. */
 const ADDRESS = ['valid_life_time', 'preferred_life_time', 'broadcast', 'dynamic', 'noprefixroute']
 
@@ -137,18 +158,30 @@ systemTest('addresses', async (t) => {
     const [ours] = await network.json('addr', 'show', 'dev', dev, 'router', 'router')
     covers(t, ours, theirs, [...DEVICE, ...ADDRESS], `addr ${dev}`)
     t.deepEqual(ours!['flags'], theirs!['flags'])
-    const inner = (row: Row) => (row['addr_info'] as Row[])
-      .map(({ family, local, address, prefixlen, scope, label }) => ({ family, local, address, prefixlen, scope, label }))
+    const inner = (row: Row) =>
+      (row['addr_info'] as Row[]).map(({ family, local, address, prefixlen, scope, label }) => ({
+        family,
+        local,
+        address,
+        prefixlen,
+        scope,
+        label
+      }))
     t.deepEqual(inner(ours!), inner(theirs!))
   }
 })
 
 systemTest('links and their counters', async (t) => {
   const network = await start()
-  for (const [words, missing] of [[[], DEVICE], [['-s'], DEVICE], [['-s', '-d'], DETAILS]] as const) {
+  for (const [words, missing] of [
+    [[], DEVICE],
+    [['-s'], DEVICE],
+    [['-s', '-d'], DETAILS]
+  ] as const) {
     const theirs = ipJson('twin', ...words, 'link', 'show')
     const ours = await network.json(...words, 'link', 'show')
-    for (const dev of ['eth0', 'eth1']) covers(t, rowOf(ours, 'ifname', `router.${dev}`), withoutKind(rowOf(theirs, 'ifname', dev)), missing, `link ${dev}`)
+    for (const dev of ['eth0', 'eth1'])
+      covers(t, rowOf(ours, 'ifname', `router.${dev}`), withoutKind(rowOf(theirs, 'ifname', dev)), missing, `link ${dev}`)
     t.is(Object.hasOwn(ours[0]!, 'stats64'), words.length > 0)
     t.is(Object.hasOwn(ours[0]!, 'linkinfo'), words.length > 1)
   }
@@ -158,15 +191,29 @@ systemTest('links and their counters', async (t) => {
   await until('both count the same', async () => {
     const host = rowOf(ipJson<Counted[]>('twin', '-s', 'link', 'show'), 'ifname', 'eth1').stats64
     const port = rowOf(await network.json<Counted[]>('-s', 'link', 'show'), 'ifname', 'twin.eth1').stats64
-    return port.rx.packets === host.tx.packets && port.rx.bytes === host.tx.bytes && port.tx.packets === host.rx.packets && port.tx.bytes === host.rx.bytes
+    return (
+      port.rx.packets === host.tx.packets &&
+      port.rx.bytes === host.tx.bytes &&
+      port.tx.packets === host.rx.packets &&
+      port.tx.bytes === host.rx.bytes
+    )
   })
 })
 
 /** A kernel bridge with a station on a port, where stations are learned. */
 const kernelBridge = (): string => {
   const netns = addNetns(uniqueName('kernel'))
-  for (const words of ['link add br0 type bridge', 'link add v0 type veth peer name v1', 'link set v0 master br0', 'link set v0 up', 'link set v1 up', 'link set br0 up',
-    'neigh add 192.0.2.1 lladdr 02:00:00:00:00:01 dev v1', 'route add 192.0.2.1 dev v1']) inNs(netns, 'ip', ...words.split(' '))
+  for (const words of [
+    'link add br0 type bridge',
+    'link add v0 type veth peer name v1',
+    'link set v0 master br0',
+    'link set v0 up',
+    'link set v1 up',
+    'link set br0 up',
+    'neigh add 192.0.2.1 lladdr 02:00:00:00:00:01 dev v1',
+    'route add 192.0.2.1 dev v1'
+  ])
+    inNs(netns, 'ip', ...words.split(' '))
   inNs(netns, 'bridge', 'fdb', 'add', '02:00:00:00:00:55', 'dev', 'v0', 'master', 'static')
   return netns
 }
@@ -182,7 +229,7 @@ systemTest('bridges, their ports and the FDB', async (t) => {
     if (Object.hasOwn(data(link), key)) t.deepEqual(data(link)[key], value, `the default of ${key}`)
   }
   t.like(data(link), { ageing_time: 30000, stp_state: 0, vlan_filtering: 0, group_fwd_mask: '0' })
-  const slave = (row: Row) => (row['linkinfo'] as { info_slave_kind: string; info_slave_data: Row })
+  const slave = (row: Row) => row['linkinfo'] as { info_slave_kind: string; info_slave_data: Row }
   const port = slave((await network.json('-d', 'link', 'show', 'station.eth0'))[0]!)
   const kernelPort = slave(ipJson(netns, '-d', 'link', 'show', 'v0')[0]!)
   t.is(port.info_slave_kind, kernelPort.info_slave_kind)
@@ -195,7 +242,10 @@ systemTest('bridges, their ports and the FDB', async (t) => {
   for (const words of [[], ['-s']]) {
     const kernel = JSON.parse(inNs(netns, 'bridge', '-j', ...words, 'fdb', 'show', 'br', 'br0')) as Row[]
     const ours = await network.json(...words, 'fdb', 'show', 'br', 'one')
-    for (const [mac, theirMac] of [['02:00:00:00:00:55', '02:00:00:00:00:55'], ['02:42:0a:01:01:09', own]] as const) {
+    for (const [mac, theirMac] of [
+      ['02:00:00:00:00:55', '02:00:00:00:00:55'],
+      ['02:42:0a:01:01:09', own]
+    ] as const) {
       const [a, b] = [rowOf(ours, 'mac', mac), rowOf(kernel, 'mac', theirMac)]
       covers(t, a, b, [], `fdb ${mac}`)
       t.deepEqual([a['state'], a['flags'], a['master'], a['ifname']], [b['state'], b['flags'], 'one', 'station.eth0'])
@@ -209,7 +259,10 @@ systemTest('stats: every port, every reason with its help, and the balance', asy
   const stats = await network.json<Record<string, Row[]> & { balance: Row }>('stats')
   t.deepEqual(Object.keys(stats).sort(), ['balance', 'drops', 'ports'])
   const names = (await network.json('link', 'show')).map((row) => row['ifname'])
-  t.deepEqual(stats['ports']!.map((row) => row['name']), names)
+  t.deepEqual(
+    stats['ports']!.map((row) => row['name']),
+    names
+  )
   for (const { reason, packets, help } of stats['drops']!) {
     t.regex(String(reason), /^[a-z0-9]+(-[a-z0-9]+)*$/)
     t.is(typeof packets, 'number')

@@ -20,7 +20,10 @@ systemTest('the ready line is all that comes on stdout, and it means that everyt
   const network = await startTapway(SMOL_INTERNET)
   t.true(await ping(network, 'client', '10.1.2.2'), 'the first packet after ready')
   t.regex(network.program.stdout, new RegExp(`^ready ${network.name}: [^\\n]*\\n$`))
-  const log = network.program.stderr.trim().split('\n').filter((line) => line !== '')
+  const log = network.program.stderr
+    .trim()
+    .split('\n')
+    .filter((line) => line !== '')
   t.notThrows(() => log.forEach((line) => JSON.parse(line) as unknown), 'a log that is no terminal is JSON, a line each')
   t.is(statSync(socketOf(network.name)).mode & 0o777, 0o600)
 })
@@ -63,7 +66,10 @@ systemTest('a second up of a running name: exit 1, one line, and the first goes 
 systemTest('two instances side by side do not know each other', async (t) => {
   const [a, b] = [uniqueName('a'), uniqueName('b')]
   const [first, second] = await Promise.all([startTapway(oneHost(a)), startTapway(oneHost(b))])
-  for (const [network, host] of [[first, a], [second, b]] as const) {
+  for (const [network, host] of [
+    [first, a],
+    [second, b]
+  ] as const) {
     t.true(await ping(network, host, '10.0.0.1'))
     const names = (await network.json<{ ifname: string }[]>('link', 'show')).map(({ ifname }) => ifname)
     t.deepEqual(names.sort(), ['br0', `${host}.eth0`].sort())
@@ -92,7 +98,8 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 systemTest('a signal while it comes up: nothing stays', async (t) => {
   const before = netnsNames()
   const network = launchTapway(SMOL_INTERNET)
-  for (let begun = performance.now(); !existsSync(recordOf(network.name)) && performance.now() - begun < 5000;) await new Promise((r) => setTimeout(r, 1))
+  for (let begun = performance.now(); !existsSync(recordOf(network.name)) && performance.now() - begun < 5000;)
+    await new Promise((r) => setTimeout(r, 1))
   const { status } = await network.stop('SIGTERM')
   t.is(status, 0)
   t.deepEqual(netnsNames(), before)
@@ -102,7 +109,16 @@ systemTest('a signal while it comes up: nothing stays', async (t) => {
 systemTest('exec passes on words, standard streams and exit status', async (t) => {
   const host = uniqueName('h')
   const network = await startTapway(oneHost(host))
-  const { status, stdout, stderr } = await network.tapway('exec', host, '--', 'sh', '-c', 'ip -br addr show eth0; echo "$1" >&2; exit 7', 'sh', 'a  b')
+  const { status, stdout, stderr } = await network.tapway(
+    'exec',
+    host,
+    '--',
+    'sh',
+    '-c',
+    'ip -br addr show eth0; echo "$1" >&2; exit 7',
+    'sh',
+    'a  b'
+  )
   t.is(status, 7)
   t.regex(stdout, /^eth0 +\S+ +10\.0\.0\.2\/24/)
   t.is(stderr, 'a  b\n')

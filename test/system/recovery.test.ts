@@ -97,17 +97,27 @@ systemTest('two instances with a host of the same name: the second is refused, t
 for (const [what, more] of [
   ['a route that the kernel refuses', ', routes: [ { to: 10.9.0.0/24, via: 10.0.0.9 }, { to: 10.9.0.0/24, via: 10.0.0.8 } ]'],
   ['a sysctl that does not exist', ', sysctls: { net.ipv4.no_such_thing: 1 }'],
-  ['a sysctl value that the kernel refuses', ', sysctls: { net.ipv4.ip_default_ttl: 4000 }'],
+  ['a sysctl value that the kernel refuses', ', sysctls: { net.ipv4.ip_default_ttl: 4000 }']
 ] as const) {
   systemTest(`up fails half-way by ${what}: one line, and everything made is removed`, async (t) => {
     const before = netnsNames()
     const [good, bad] = [uniqueName('good'), uniqueName('bad')]
-    const text = host(bad, more).replace('hosts: {', `hosts: { ${good}: { interfaces: { eth0: { bridge: br0, address: 10.0.0.1/24 } } },`)
+    const text = host(bad, more).replace(
+      'hosts: {',
+      `hosts: { ${good}: { interfaces: { eth0: { bridge: br0, address: 10.0.0.1/24 } } },`
+    )
     const network = launchTapway(text)
     const { status, stdout, stderr } = await network.program.ended
     t.is(stdout, '')
     t.true(status === 1 || status === 2)
-    t.is(stderr.trim().split('\n').filter((line) => !line.startsWith('{')).length, 1, stderr)
+    t.is(
+      stderr
+        .trim()
+        .split('\n')
+        .filter((line) => !line.startsWith('{')).length,
+      1,
+      stderr
+    )
     t.regex(stderr, new RegExp(bad))
     t.deepEqual(netnsNames(), before)
     t.false(existsSync(recordOf(network.name)))
@@ -180,7 +190,8 @@ systemTest('an interface name that is taken in an adopted namespace, and a names
   inNs(named, 'ip', 'tuntap', 'add', 'eth0', 'mode', 'tun')
   for (const netns of [named, uniqueName('absent'), '/proc/1/status']) {
     const { status, stdout, stderr } = await launchTapway(
-      `version: 1\nbridges: { br0: {} }\nhosts: { one: { netns: ${netns}, interfaces: { eth0: { bridge: br0 } } } }\n`).program.ended
+      `version: 1\nbridges: { br0: {} }\nhosts: { one: { netns: ${netns}, interfaces: { eth0: { bridge: br0 } } } }\n`
+    ).program.ended
     t.deepEqual([status, stdout], [2, ''], netns)
     t.regex(stderr, /^tapway: host "one": [^\n]*\n$/)
   }

@@ -2,7 +2,17 @@
 import { existsSync } from 'node:fs'
 import test from 'ava'
 import { netnsNames, netnsTest, uniqueName } from '../helpers/netns.js'
-import { BIN, example, type Finished, recordOf, run, SMOL_INTERNET, startTapway, tapway, temporaryFile } from '../helpers/tapway.js'
+import {
+  BIN,
+  example,
+  type Finished,
+  recordOf,
+  run,
+  SMOL_INTERNET,
+  startTapway,
+  tapway,
+  temporaryFile
+} from '../helpers/tapway.js'
 
 const systemTest = netnsTest(test)
 
@@ -21,9 +31,13 @@ const hiding = (command: string): string => `exec unshare --mount --propagation 
 for (const [what, prelude, expected] of [
   ['without capabilities', 'exec setpriv --bounding-set -all --', /CAP_NET_ADMIN, CAP_SYS_ADMIN.*sudo/],
   ['with CAP_NET_ADMIN alone', 'exec setpriv --bounding-set -sys_admin --', /missing: CAP_SYS_ADMIN\b/],
-  ['without ip', hiding('for f in $(which -a ip) /sbin/ip /usr/sbin/ip; do [ ! -e "$f" ] || mount --bind /dev/null "$f"; done'), /\bip is not installed.*iproute2/],
+  [
+    'without ip',
+    hiding('for f in $(which -a ip) /sbin/ip /usr/sbin/ip; do [ ! -e "$f" ] || mount --bind /dev/null "$f"; done'),
+    /\bip is not installed.*iproute2/
+  ],
   ['without /dev/net/tun', hiding('mount -t tmpfs t /dev/net'), /\/dev\/net\/tun.*modprobe tun/],
-  ['where /run/tapway cannot be written', hiding('mount -o remount,ro,bind /run/tapway'), /\/run\/tapway.*read-only/i],
+  ['where /run/tapway cannot be written', hiding('mount -o remount,ro,bind /run/tapway'), /\/run\/tapway.*read-only/i]
 ] as const) {
   systemTest(`up ${what}: exit 1, one line that says so and what to do`, async (t) => {
     const before = netnsNames()
@@ -38,20 +52,38 @@ for (const [what, prelude, expected] of [
 
 systemTest('commands of somebody who may not open the socket', async (t) => {
   const network = await startTapway(SMOL_INTERNET)
-  const { status, stdout, stderr } = await run('setpriv', ['--reuid', '65534', '--regid', '65534', '--clear-groups', '--', 'test', '-w', network.socket])
+  const { status, stdout, stderr } = await run('setpriv', [
+    '--reuid',
+    '65534',
+    '--regid',
+    '65534',
+    '--clear-groups',
+    '--',
+    'test',
+    '-w',
+    network.socket
+  ])
   t.deepEqual([status, stdout, stderr], [1, '', ''], 'nobody may write to it')
 })
 
 systemTest('a wrong file: exit 2 with file, line, column and the path of the key, and nothing touched', async (t) => {
   const before = netnsNames()
   const cases: [text: string, place: string, says: RegExp][] = [
-    ['version: 1\nbridges: { br0: {} }\nhosts:\n  a:\n    interfaces:\n      eth0: { bridge: br0, adress: 10.0.0.1/24 }\n', '6:28', /hosts\.a\.interfaces\.eth0.*adress.*address/],
-    ['version: 1\nbridges: { br0: {} }\nhosts:\n  a:\n    interfaces:\n      eth0: { bridge: br1 }\n', '6:23', /hosts\.a\.interfaces\.eth0\.bridge.*br1.*br0/],
+    [
+      'version: 1\nbridges: { br0: {} }\nhosts:\n  a:\n    interfaces:\n      eth0: { bridge: br0, adress: 10.0.0.1/24 }\n',
+      '6:28',
+      /hosts\.a\.interfaces\.eth0.*adress.*address/
+    ],
+    [
+      'version: 1\nbridges: { br0: {} }\nhosts:\n  a:\n    interfaces:\n      eth0: { bridge: br1 }\n',
+      '6:23',
+      /hosts\.a\.interfaces\.eth0\.bridge.*br1.*br0/
+    ],
     ['version: 1\nbridges:\n  br0: { mtu: much }\n', '3:15', /bridges\.br0\.mtu/],
     ['version: 1\nbridges:\n  br0: { address: 10.0.0.1/33 }\n', '3:19', /bridges\.br0\.address/],
     ['version: 1\nbridges:\n  br0: { stp_state: true }\n', '3:10', /not supported yet: .*stp_state/],
     ['version: 1\nvxlans: { v: { bridge: b, id: 1 } }\n', '2:11', /not supported yet: vxlans/],
-    ['version: 1\nbridges: [\n', '3:1', /./],
+    ['version: 1\nbridges: [\n', '3:1', /./]
   ]
   for (const [text, place, says] of cases) {
     const file = temporaryFile(text)
@@ -89,7 +121,7 @@ systemTest('wrong words: exit 2, one line with the nearest right one, whether an
     [['link', 'show', 'eth0'], /eth0.*(client\.eth0.*server\.eth0|router\.eth0)/],
     [['capture', 'client.eth7'], /client\.eth7.*client\.eth0/],
     [['capture', 'client.eth0', 'tcp', 'prot', '80'], /filter|syntax|expression/i],
-    [['fdb', 'show', 'br', 'nobridge'], /nobridge.*ten-one-net/],
+    [['fdb', 'show', 'br', 'nobridge'], /nobridge.*ten-one-net/]
   ]
   for (const [words, says] of cases) {
     const { status, stdout, stderr } = await network.tapway(...words)
@@ -107,7 +139,7 @@ systemTest('what cannot be done: exit 1, one line', async (t) => {
     ['addr', 'add', '10.1.1.3/24', 'dev', 'router.eth1'],
     ['addr', 'del', '10.7.7.7/24', 'dev', 'router.eth1'],
     ['neigh', 'del', '10.1.1.77', 'dev', 'router.eth1'],
-    ['fdb', 'del', '02:00:00:00:00:77', 'dev', 'client.eth0', 'master'],
+    ['fdb', 'del', '02:00:00:00:00:77', 'dev', 'client.eth0', 'master']
   ]) {
     const { status, stdout, stderr } = await network.tapway(...words)
     t.deepEqual([status, stdout], [1, ''], `${words.join(' ')}: ${stderr}`)

@@ -13,7 +13,9 @@ import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-const say = (text: string): void => { process.stdout.write(`${text}\n`) }
+const say = (text: string): void => {
+  process.stdout.write(`${text}\n`)
+}
 
 const BLOCK = 1 << 18
 /** How long an answer may take: milliseconds. */
@@ -51,7 +53,8 @@ const send = async (address: string, port: number, bytes: number): Promise<void>
   say(`${bytes} ${hash.digest('hex')}`)
 }
 
-const udp = (address: string): Datagrams => createSocket({ type: address.includes(':') ? 'udp6' : 'udp4', recvBufferSize: 4 << 20 })
+const udp = (address: string): Datagrams =>
+  createSocket({ type: address.includes(':') ? 'udp6' : 'udp4', recvBufferSize: 4 << 20 })
 
 const echo = (port: number): void => {
   const socket = createSocket({ type: 'udp6', recvBufferSize: 4 << 20 })
@@ -65,7 +68,7 @@ const probe = async (address: string, port: number, sizes: readonly number[]): P
     const sent = randomBytes(size)
     socket.send(sent, port, address)
     const timer = setTimeout(() => socket.emit('message', undefined), PATIENCE)
-    const [back] = await once(socket, 'message') as [Buffer | undefined]
+    const [back] = (await once(socket, 'message')) as [Buffer | undefined]
     clearTimeout(timer)
     say(back === undefined ? `${size} lost` : back.equals(sent) ? `${size} same` : `${size} different`)
   }

@@ -36,11 +36,20 @@ const portOf = async (network: Instance, name: string) => {
   return ports.find((port) => port.name === name)!
 }
 
-const linkLocal = (host: string): string => ipJson<{ addr_info: { local: string; scope: string }[] }[]>(host, '-6', 'addr', 'show', 'dev', 'eth0')[0]!
-  .addr_info.find(({ scope }) => scope === 'link')!.local
+const linkLocal = (host: string): string =>
+  ipJson<{ addr_info: { local: string; scope: string }[] }[]>(host, '-6', 'addr', 'show', 'dev', 'eth0')[0]!.addr_info.find(
+    ({ scope }) => scope === 'link'
+  )!.local
 
 /** Sends random bytes on TCP from one host to another and compares what arrived. */
-const transfer = async (t: ExecutionContext, network: Instance, from: string, to: string, address: string, bytes: number): Promise<void> => {
+const transfer = async (
+  t: ExecutionContext,
+  network: Instance,
+  from: string,
+  to: string,
+  address: string,
+  bytes: number
+): Promise<void> => {
   const receiver = network.startIn(to, ...program('receive', '7777'))
   await receiver.prints(/listening/)
   const { status, stdout, stderr } = await network.exec(from, ...program('send', address, '7777', String(bytes)))
@@ -51,8 +60,19 @@ const transfer = async (t: ExecutionContext, network: Instance, from: string, to
 
 /** Errors the kernels of the hosts have counted: of checksums and of reassembly. */
 const kernelErrors = (host: string): string[] =>
-  inNs(host, 'nstat', '-asz', 'TcpInCsumErrors', 'UdpInCsumErrors', 'IcmpInCsumErrors', 'IpExtInCsumErrors', 'IpInHdrErrors', 'IpReasmFails')
-    .split('\n').filter((line) => /^\w+ +[1-9]/.test(line))
+  inNs(
+    host,
+    'nstat',
+    '-asz',
+    'TcpInCsumErrors',
+    'UdpInCsumErrors',
+    'IcmpInCsumErrors',
+    'IpExtInCsumErrors',
+    'IpInHdrErrors',
+    'IpReasmFails'
+  )
+    .split('\n')
+    .filter((line) => /^\w+ +[1-9]/.test(line))
 
 const pings = async (t: ExecutionContext, network: Instance, host: string, address: string, ...more: string[]): Promise<void> => {
   const { status, stdout } = await network.exec(host, 'ping', '-c', '3', '-i', '0.01', '-W', '5', ...more, address)
@@ -72,24 +92,35 @@ const BYTES = 48 << 20
 const FULL_FRAME = 1514
 const SUPER = 10_000
 
-for (const [mode, args] of [['with offloads', []], ['without offloads', ['--no-offload']]] as const) {
+for (const [mode, args] of [
+  ['with offloads', []],
+  ['without offloads', ['--no-offload']]
+] as const) {
   systemTest(`pings of every size, near and far, ${mode}`, async (t) => {
     const network = await startTapway(NETWORK, { args })
     for (const address of ['10.1.1.3', '10.1.2.3', '10.1.2.2', '10.1.1.9']) {
-      for (const size of ['0', '56', '1472', '1473', '4000', '60000', '65507']) await pings(t, network, 'client', address, '-s', size)
+      for (const size of ['0', '56', '1472', '1473', '4000', '60000', '65507'])
+        await pings(t, network, 'client', address, '-s', size)
     }
     await pings(t, network, 'server', '10.1.1.2')
     await pings(t, network, 'server', '10.1.1.3')
     for (const host of ['client', 'neighbor', 'server']) t.deepEqual(kernelErrors(host), [], host)
     const { balance, drops } = await network.json<StatsResult>('stats')
     t.true(balance.ok)
-    t.deepEqual(drops.filter(({ reason, packets }) => packets > 0 && !['protocol-unknown', 'arp-ignored', 'no-other-port'].includes(reason)), [])
+    t.deepEqual(
+      drops.filter(
+        ({ reason, packets }) => packets > 0 && !['protocol-unknown', 'arp-ignored', 'no-other-port'].includes(reason)
+      ),
+      []
+    )
   })
 
   systemTest(`TCP across bridge and router arrives bit by bit, ${mode}`, async (t) => {
     const network = await startTapway(NETWORK, { args })
     for (const [from, to, address] of [
-      ['client', 'neighbor', '10.1.1.9'], ['client', 'server', '10.1.2.2'], ['server', 'client', '10.1.1.2']
+      ['client', 'neighbor', '10.1.1.9'],
+      ['client', 'server', '10.1.2.2'],
+      ['server', 'client', '10.1.1.2']
     ] as const) {
       const [entered, left] = [await portOf(network, `${from}.eth0`), await portOf(network, `${to}.eth0`)]
       await transfer(t, network, from, to, address, BYTES)
@@ -107,7 +138,10 @@ for (const [mode, args] of [['with offloads', []], ['without offloads', ['--no-o
 
   systemTest(`UDP of every size comes back as it was, ${mode}`, async (t) => {
     const network = await startTapway(NETWORK, { args })
-    for (const [host, address] of [['server', '10.1.2.2'], ['neighbor', '10.1.1.9']] as const) {
+    for (const [host, address] of [
+      ['server', '10.1.2.2'],
+      ['neighbor', '10.1.1.9']
+    ] as const) {
       await echoServer(network, host)
       const sizes = [0, 1, 18, 19, 1471, 1472, 1473, 4000, 32768, 65507].map(String)
       const { stdout } = await network.exec('client', ...program('probe', address, '8888', ...sizes))
@@ -139,11 +173,16 @@ systemTest('a smaller MTU beyond the router: fragments without DF, an answer wit
   t.regex(stdout, /From 10\.1\.1\.3 .*Frag needed and DF set \(mtu = 1280\)/)
   await transfer(t, network, 'client', 'server', '10.1.2.2', BYTES / 4)
   await transfer(t, network, 'server', 'client', '10.1.1.2', BYTES / 4)
-  t.is(Number((await network.json<StatsResult>('stats')).drops.find(({ reason }) => reason === 'fragmentation-needed')!.packets) > 0, true)
+  t.is(
+    Number((await network.json<StatsResult>('stats')).drops.find(({ reason }) => reason === 'fragmentation-needed')!.packets) > 0,
+    true
+  )
 })
 
 systemTest('large frames: a bridge and hosts with an MTU of 9000', async (t) => {
-  const network = await startTapway(NETWORK.replace('one: {}', 'one: { mtu: 9000 }').replace('two: {}', 'two: { mtu: 9000 }'), { args: ['--no-offload'] })
+  const network = await startTapway(NETWORK.replace('one: {}', 'one: { mtu: 9000 }').replace('two: {}', 'two: { mtu: 9000 }'), {
+    args: ['--no-offload']
+  })
   await pings(t, network, 'client', '10.1.2.2', '-M', 'do', '-s', '8972')
   await transfer(t, network, 'client', 'server', '10.1.2.2', BYTES / 4)
 })
@@ -152,7 +191,9 @@ systemTest('many streams at once', async (t) => {
   const network = await startTapway(NETWORK)
   const receiver = network.startIn('server', ...program('receive', '7777'))
   await receiver.prints(/listening/)
-  const sent = await Promise.all(Array.from({ length: 8 }, () => network.exec('client', ...program('send', '10.1.2.2', '7777', String(BYTES / 8)))))
+  const sent = await Promise.all(
+    Array.from({ length: 8 }, () => network.exec('client', ...program('send', '10.1.2.2', '7777', String(BYTES / 8))))
+  )
   for (const { stdout } of sent) await receiver.prints(new RegExp(`^${stdout.trim()}$`, 'm'))
   t.true((await network.json<StatsResult>('stats')).balance.ok)
 })
