@@ -60,6 +60,7 @@ export const createAddresses = (engine: Engine, registry: Registry) => {
       throw new NetworkError(`${linkName(entry)} has ${operation.prefix} already`, 1)
     }
     addRoutes(iface, a, (type) => type === ROUTE_LOCAL || interfaces.up[iface] !== 0)
+    if (interfaces.up[iface] !== 0 && interfaces.addresses[iface]!.length === 1) routing.of(stackOf(iface)).setInterfaceState(iface, true)
   }
 
   const remove = (entry: AddressedEntry, operation: AddressOperation): void => {
@@ -68,11 +69,25 @@ export const createAddresses = (engine: Engine, registry: Registry) => {
     const [address, given] = interfaceAddressOf(text)
     // Without a prefix length the address alone says which one, as `ip addr del` takes it with a warning
     const listed = interfaces.addresses[iface]!.find((a) => a.address === address && (text.includes('/') ? a.prefixLength === given : true))
-    const gone = listed === undefined ? undefined : interfaces.removeAddress(iface, address, listed.prefixLength)
-    if (gone === undefined) throw new NetworkError(`${linkName(entry)} has no address ${text}`, 1)
-    removeRoutes(iface, gone)
+    if (listed === undefined) throw new NetworkError(`${linkName(entry)} has no address ${text}`, 1)
+    const inNetwork = interfaces.addresses[iface]!.filter((a) =>
+      a.prefixLength === listed.prefixLength && ip4.inPrefix(a.peer ?? a.address, listed.peer ?? address, listed.prefixLength))
+    // Of several addresses in one network the first is primary; without promote_secondaries the others go with it (__inet_del_ifa)
+    for (const a of inNetwork[0] === listed ? inNetwork : [listed]) removeOne(iface, a)
+    if (interfaces.addresses[iface]!.length === 0) disable(iface)
+  }
+
+  /** IPv4 is over on a link: nothing goes by it any more, neighbours are forgotten (fib_disable_ip; RFC 1812 5.3.12). */
+  const disable = (iface: number): void => {
+    routing.of(stackOf(iface)).removeByInterface(iface, (type) => LINK_ROUTES.has(type))
+    layer3.neighborOutput.flush(iface, false)
+  }
+
+  const removeOne = (iface: number, a: InterfaceAddress): void => {
+    interfaces.removeAddress(iface, a.address, a.prefixLength)
+    removeRoutes(iface, a)
     // Routes with this preferred source go with it (fib_sync_down_addr)
-    if (!interfaces.addresses[iface]!.some((a) => a.address === address)) routing.of(stackOf(iface)).removeByPreferredSource(address)
+    if (!interfaces.addresses[iface]!.some((b) => b.address === a.address)) routing.of(stackOf(iface)).removeByPreferredSource(a.address)
   }
 
   return {
@@ -87,11 +102,10 @@ export const createAddresses = (engine: Engine, registry: Registry) => {
       routing.of(stackOf(iface)).setInterfaceState(iface, true)
       for (const a of interfaces.addresses[iface]!) addRoutes(iface, a, (type) => LINK_ROUTES.has(type))
     },
-    /** The link went down: every route over it goes, neighbours are forgotten (RFC 1812 5.3.12). */
+    /** The link went down. */
     down: (iface: number): void => {
       interfaces.up[iface] = 0
-      routing.of(stackOf(iface)).removeByInterface(iface, (type) => LINK_ROUTES.has(type))
-      layer3.neighborOutput.flush(iface, false)
+      disable(iface)
     },
     /** The interface is being removed: everything of it goes. */
     clear: (iface: number): void => {
