@@ -85,9 +85,9 @@ systemTest('a wrong file: exit 2 with file, line, column and the path of the key
     ['version: 1\nvxlans: { v: { bridge: b, id: 1 } }\n', '2:11', /not supported yet: vxlans/],
     ['version: 1\nbridges: [\n', '3:1', /./]
   ]
-  for (const [text, place, says] of cases) {
+  for (const [i, [text, place, says]] of cases.entries()) {
     const file = temporaryFile(text)
-    for (const word of ['up', 'check']) {
+    for (const word of i < 2 ? ['up', 'check'] : ['check']) {
       const { status, stdout, stderr } = await tapway('--name', uniqueName('t'), word, file)
       t.deepEqual([status, stdout], [2, ''], text)
       t.true(stderr.startsWith(`${file}:${place}: `), `${stderr} should be at ${place}`)
