@@ -68,7 +68,7 @@ export type Step =
   | { send: string; frame: readonly number[] }
   /** Milliseconds of our clock; the kernel's are real, and fewer where the plan makes its timers shorter. */
   | { wait: number; kernel?: number }
-  /** A line for `ip -batch`, and the operation that says the same. */
+  /** What one says to `ip` or `bridge`, or `sysctl PATH VALUE`, and the operations that say the same. */
   | { change: string; operations: Operation[] }
 
 export interface Box {

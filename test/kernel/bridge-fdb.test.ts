@@ -1,4 +1,4 @@
-/** Entries set by hand (`bridge fdb add ... master static|dynamic|permanent`) and roaming of their stations, against the kernel's. */
+/** Entries set by hand (`bridge fdb add`) and roaming of their stations, against the kernel's. */
 import test from 'ava'
 import { ALL } from '../helpers/frames.js'
 import { A, B, bridge, BRIDGE_MAC, hello, plain, send } from './bridge-plan.js'

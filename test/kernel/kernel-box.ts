@@ -3,7 +3,9 @@ import { spawn } from 'node:child_process'
 import { close, openNetns } from '../../src/native.js'
 import { ip, uniqueName } from '../helpers/netns.js'
 import { createRawPorts, type RawPorts } from '../helpers/raw-port.js'
-import { BRIDGE_NAME, type Box, type BridgePlan, type FdbEntry, type Plan, type Route, type RouterPlan, type Station } from './box.js'
+import {
+  BRIDGE_NAME, type Box, type BridgePlan, type FdbEntry, type Plan, type Route, type RouterPlan, type Station
+} from './box.js'
 
 /** How long the kernel may take for what we sent at once, and how long we wait for it to send more than we did; milliseconds. */
 const PATIENCE = 300
@@ -63,6 +65,13 @@ const routeLine = (r: Route): string => {
 }
 
 const fdbLine = (e: FdbEntry): string => `fdb add ${e.mac} dev ${e.dev} master ${e.state}${e.sticky === true ? ' sticky' : ''}`
+
+/** The command of a step: for ip, for bridge where it is about the FDB, or the setting of a sysctl. */
+const commandOf = (change: string): string => {
+  const [word, path, value] = change.split(' ')
+  if (word === 'sysctl') return sysctlLines({ [path!]: Number(value) })[0]!
+  return `${word === 'fdb' ? 'bridge' : 'ip'} ${change}`
+}
 
 const neighbor = (s: Station): string => `neigh add ${s.address} lladdr ${s.mac} dev ${s.dev} nud permanent`
 
@@ -162,7 +171,7 @@ export const createKernelBox = (plan: Plan): Box => {
         return collect(expected, PATIENCE)
       }
       if ('wait' in step) return collect(Infinity, step.kernel ?? step.wait)
-      run(ns, [`${step.change.startsWith('fdb') ? 'bridge' : 'ip'} ${step.change}`])
+      run(ns, [commandOf(step.change)])
       return collect(expected, PATIENCE)
     },
     close: closeAll

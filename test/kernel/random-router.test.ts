@@ -1,7 +1,7 @@
 /** Random IPv4 packets, most of them valid, into the kernel's router and ours: what comes out is the same. */
 import test from 'ava'
 import fc from 'fast-check'
-import { be16, echo, ethernet, ip4, tcp, udp } from '../oracle/naive-frames.js'
+import { be16, echo, ethernet, ip4, tcp, udp, zeros } from '../oracle/naive-frames.js'
 import { createNormaliser, line, summary } from '../helpers/compare.js'
 import { ALL, data, DF, ICMP, ipPacket, MF, TCP, UDP, type Ip } from '../helpers/frames.js'
 import { netnsTest } from '../helpers/netns.js'
@@ -45,10 +45,11 @@ const destination = fc.oneof(
 const seldom = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> =>
   fc.oneof({ weight: 30, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary })
 
+const word = fc.nat(0xffff)
 const bytes = (maxLength: number) => fc.array(fc.integer({ min: 0, max: 255 }), { maxLength })
 const option = fc.oneof(
-  fc.constantFrom([1], [148, 4, 0, 0], [0x5e, 4, 1, 2], [0x9e, 6, 1, 2, 3, 4], [RECORD_ROUTE, 11, 4, ...new Array<number>(8).fill(0)],
-    [TIMESTAMP, 12, 5, 0, ...new Array<number>(8).fill(0)], [131, 7, 4, ...ip4(B)], [0]),
+  fc.constantFrom([1], [148, 4, 0, 0], [0x5e, 4, 1, 2], [0x9e, 6, 1, 2, 3, 4], [RECORD_ROUTE, 11, 4, ...zeros(8)],
+    [TIMESTAMP, 12, 5, 0, ...zeros(8)], [131, 7, 4, ...ip4(B)], [END]),
   bytes(6).map((b) => b.map((x) => (x === CIPSO ? 1 : x)))
 )
 const options = fc.oneof({ weight: 5, arbitrary: fc.constant<number[]>([]) },
@@ -63,22 +64,29 @@ const payload = (src: string, dst: string): fc.Arbitrary<Pick<Ip, 'protocol' | '
   bytes(64).map((b) => ({ protocol: 253, payload: b })),
   fc.record({ protocol: fc.constantFrom(0, ICMP, TCP, UDP, 99, 200, 255), payload: bytes(80) }),
   fc.integer({ min: 0, max: 1480 }).map((n) => ({ protocol: 253, payload: data(n) })),
-  fc.tuple(fc.nat(0xffff), fc.nat(0xffff), fc.nat(1400)).map(([id, n, size]) => ({ protocol: ICMP, payload: echo(8, id, n, data(size)) })),
-  fc.tuple(fc.nat(0xffff), fc.nat(0xffff), fc.nat(100)).map(([s, d, size]) => ({ protocol: UDP, payload: udp(src, s, dst, d, data(size)) })),
-  fc.tuple(fc.nat(0xffff), fc.nat(0x1ff), fc.nat(0xffffffff), fc.nat(20)).map(([s, flags, seq, size]) =>
+  fc.tuple(word, word, fc.nat(1400)).map(([id, n, size]) => ({ protocol: ICMP, payload: echo(8, id, n, data(size)) })),
+  fc.tuple(word, word, fc.nat(100)).map(([s, d, size]) => ({ protocol: UDP, payload: udp(src, s, dst, d, data(size)) })),
+  fc.tuple(word, fc.nat(0x1ff), fc.nat(0xffffffff), fc.nat(20)).map(([s, flags, seq, size]) =>
     ({ protocol: TCP, payload: tcp(src, s, dst, 80, data(size), { flags, seq, ack: seq ^ 0x5555 }) }))
 )
 
 /** Fragments that stay for reassembly would expire by different clocks: only fragments that are forwarded. */
-const isForwarded = (dst: string): boolean => ![NEAR, FAR, '10.1.1.255', '255.255.255.255'].includes(dst) && Number(dst.split('.')[0]) < 224
+const isForwarded = (dst: string): boolean =>
+  ![NEAR, FAR, '10.1.1.255', '255.255.255.255'].includes(dst) && Number(dst.split('.')[0]) < 224
 
-const packet: fc.Arbitrary<Packet> = fc.tuple(source, distant, destination).map(([src, far, dst]) => [isUnreachable(dst) ? far : src, dst] as const)
+const addresses = fc.tuple(source, distant, destination).map(([src, far, dst]) => [isUnreachable(dst) ? far : src, dst] as const)
+const ttl = fc.oneof({ weight: 2, arbitrary: fc.constant(64) }, { weight: 1, arbitrary: fc.constantFrom(0, 1, 2, 255) },
+  { weight: 1, arbitrary: fc.nat(255) })
+const station = fc.oneof({ weight: 15, arbitrary: fc.constant(R0) },
+  { weight: 1, arbitrary: fc.constantFrom(ALL, '01:00:5e:00:00:01', '02:00:00:00:01:44') })
+const flagsForwarded = fc.oneof(fc.constantFrom(0, DF, MF, 0x8000, 5, MF | 100), word)
+const flagsLocal = fc.constantFrom(0, DF, 0x8000)
+
+const packet: fc.Arbitrary<Packet> = addresses
   .chain(([src, dst]) => fc.record({
   tos: fc.nat(255), id: fc.nat(0xffff), inside: payload(src, dst), options,
-  ttl: fc.oneof({ weight: 2, arbitrary: fc.constant(64) }, { weight: 1, arbitrary: fc.constantFrom(0, 1, 2, 255) }, { weight: 1, arbitrary: fc.nat(255) }),
-  flags: isForwarded(dst) ? fc.oneof(fc.constantFrom(0, DF, MF, 0x8000, 5, MF | 100), fc.nat(0xffff)) : fc.constantFrom(0, DF, 0x8000),
+  ttl, to: station, flags: isForwarded(dst) ? flagsForwarded : flagsLocal,
   version: seldom(fc.nat(15)), ihl: seldom(fc.nat(15)), total: seldom(fc.nat(200)), checksum: seldom(fc.nat(0xffff)),
-  to: fc.oneof({ weight: 15, arbitrary: fc.constant(R0) }, { weight: 1, arbitrary: fc.constantFrom(ALL, '01:00:5e:00:00:01', '02:00:00:00:01:44') }),
   padding: fc.oneof({ weight: 2, arbitrary: fc.constant<number[]>([]) }, { weight: 1, arbitrary: bytes(20) })
 }).map(({ inside, to, padding, version, ihl, total, checksum, ...rest }): Packet => {
   const given = Object.fromEntries(Object.entries({ version, ihl, total, checksum }).filter(([, value]) => value !== undefined))

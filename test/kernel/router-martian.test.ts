@@ -55,7 +55,9 @@ const more: Scenario[] = [
     ],
     routes: []
   }),
-  steps: [...['10.1.2.3', '10.3.0.1'].map((dst) => aToB({ dst })), ...['10.3.0.0', '10.4.0.1'].map((dst) => aToB({ dst, ...request }))],
+  steps: [
+    ...['10.1.2.3', '10.3.0.1'].map((dst) => aToB({ dst })), ...['10.3.0.0', '10.4.0.1'].map((dst) => aToB({ dst, ...request }))
+  ],
   frames: 3 },
   {
     name: 'a source on the wrong link passes: no reverse path filter',

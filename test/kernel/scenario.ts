@@ -26,7 +26,9 @@ export interface Scenario {
 
 /** What a box sends in each step, as lines. */
 const play = (box: Box, plan: Plan, steps: readonly Step[], expected: readonly number[]): string[][] => {
-  const normalise = createNormaliser(ownAddresses(plan))
+  const operations = steps.flatMap((s) => ('operations' in s ? s.operations : []))
+  const added = operations.flatMap((o) => (o.op === 'addr.add' ? [o.prefix.split('/')[0]!] : []))
+  const normalise = createNormaliser([...ownAddresses(plan), ...added])
   return steps.map((step, i) => box.step(step, expected[i] ?? 0).map(({ port, bytes }) => line(port, normalise(bytes))))
 }
 
@@ -34,7 +36,7 @@ const stepText = (s: Step): string =>
   'send' in s ? `${s.send} < ${describe(s.frame)}` : 'wait' in s ? `wait ${s.wait}` : s.change
 
 /** Lines of all steps, each step's under what was done. */
-const script = (steps: readonly Step[], sent: readonly string[][]): string[] =>
+export const script = (steps: readonly Step[], sent: readonly string[][]): string[] =>
   steps.flatMap((s, i) => [`step ${i + 1}: ${stepText(s)}`, ...sent[i]!.map((l) => `  ${l}`)])
 
 export interface Outcome {
