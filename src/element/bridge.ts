@@ -73,21 +73,27 @@ export const createBridge = ({ packets, ports, fdb, clock, output }: BridgeParts
       return
     }
     const hi = u16[at >> 1]!
-    const lo = i32[word]!
-    const f = filter[port]!
+    const learns = (st & P_LEARNING) !== 0
     if ((hi & 1) !== 0) {
+      const lo = i32[word]!
       const reserved = hi === RESERVED_HI && (lo & RESERVED_LO_MASK) === RESERVED_LO ? lo >>> 24 : -1
-      if (reserved !== MAC_CONTROL && (st & P_LEARNING) !== 0) fdb.learn(f, bridge[port]!, sourceHi, sourceLo, port, clock.second)
+      if (learns && reserved !== MAC_CONTROL) fdb.learn(filter[port]!, bridge[port]!, sourceHi, sourceLo, port, clock.second)
       if (reserved > BRIDGE_GROUP) {
         packets.drop(p, LINK_LOCAL_RESERVED)
         return
       }
+    } else if (learns) fdb.learn(filter[port]!, bridge[port]!, sourceHi, sourceLo, port, clock.second)
+    forward(p, port, hi, i32[word]!)
+  }
+
+  /** To where the destination address says. */
+  const forward = (p: number, port: number, hi: number, lo: number): void => {
+    if ((hi & 1) !== 0) {
       flags[p] = flags[p]! | F_LINK_BROADCAST
       flood(p, port, false)
       return
     }
-    if ((st & P_LEARNING) !== 0) fdb.learn(f, bridge[port]!, sourceHi, sourceLo, port, clock.second)
-    const entry = fdb.find(f, hi, lo)
+    const entry = fdb.find(filter[port]!, hi, lo)
     if (entry < 0) {
       flood(p, port, true)
       return
@@ -99,8 +105,14 @@ export const createBridge = ({ packets, ports, fdb, clock, output }: BridgeParts
     else output(p, to)
   }
 
+  /** A frame of an interface of ours enters by its port: its source is in the table, and it needs no checks. Owns the packet. */
+  const inject = (p: number, port: number): void => {
+    if ((state[port]! & P_FORWARDING) !== P_FORWARDING) packets.drop(p, PORT_DOWN)
+    else forward(p, port, u16[start[p]! >> 1]!, i32[(start[p]! + 2) >> 2]!)
+  }
+
   return {
-    receive,
+    receive, inject,
     /** Sets the ports of a bridge. */
     setMembers: (row: number, list: readonly number[]): void => {
       members[row] = Int32Array.from(list)

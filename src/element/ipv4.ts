@@ -14,7 +14,9 @@ import {
 } from '../reason.js'
 import type { Interfaces } from '../table/interfaces.js'
 import * as routes from '../table/routes.js'
+import { createFlowCache } from '../table/flow-cache.js'
 import type { Routing } from '../table/routing.js'
+import { isSumGood, sumAligned } from '../wire/checksum.js'
 import { ETHERNET_HEADER } from '../wire/ethernet.js'
 import * as icmp4 from '../wire/icmp4.js'
 import * as ip4 from '../wire/ip4.js'
@@ -38,24 +40,16 @@ export interface Ipv4Parts {
 
 export const createIpv4 = ({ packets, interfaces, routing, icmp, options, output, deliver }: Ipv4Parts) => {
   const { start, length, flags, l3, l4, view, i32 } = packets
+  const cache = createFlowCache(routing)
   const { stack, forwarding, interfaceForwarding, rpFilter, sendRedirects, broadcastForwarding } = interfaces
 
-  /** As checkIpv4, for the aligned header every frame of ours has; without options five word loads make the sum. */
+  /** As checkIpv4, for the aligned header every frame of ours has. */
   const check = (o: number, available: number): number => {
-    const w = o >> 2
     if (available < ipv4.IPV4_HEADER) return IP_TRUNCATED
-    if ((i32[w]! & 0xff) !== 0x45) return ipv4.checkIpv4(view, o, available)
-    const a = i32[w]!
-    const b = i32[w + 1]!
-    const c = i32[w + 2]!
-    const d = i32[w + 3]!
-    const e = i32[w + 4]!
-    let sum = (a & 0xffff) + (a >>> 16) + (b & 0xffff) + (b >>> 16) + (c & 0xffff) + (c >>> 16) +
-      (d & 0xffff) + (d >>> 16) + (e & 0xffff) + (e >>> 16)
-    sum = (sum & 0xffff) + (sum >>> 16)
-    sum = (sum & 0xffff) + (sum >>> 16)
-    if (sum !== 0xffff) return IP_CHECKSUM
-    const total = ((a >>> 8) & 0xff00) | (a >>> 24)
+    const first = i32[o >> 2]!
+    if ((first & 0xff) !== 0x45) return ipv4.checkIpv4(view, o, available)
+    if (!isSumGood(sumAligned(i32, o, ipv4.IPV4_HEADER))) return IP_CHECKSUM
+    const total = ((first >>> 8) & 0xff00) | (first >>> 24)
     if (available < total) return IP_TRUNCATED
     return total < ipv4.IPV4_HEADER ? IP_HEADER_INVALID : OK
   }
@@ -137,12 +131,16 @@ export const createIpv4 = ({ packets, interfaces, routing, icmp, options, output
     l4[p] = o + header
     const source = ipv4.source(view, o)
     const destination = ipv4.destination(view, o)
-    const s = stack[iface]!
-    const table = routing.of(s)
-
+    const c = cache.slotOf(iface, source, destination)
+    if (cache.holds(c, iface, source, destination) && header === ipv4.IPV4_HEADER && (flags[p]! & F_LINK_BROADCAST) === 0) {
+      forward(p, iface, cache.out[c]!, cache.gateway[c]!, source)
+      return
+    }
     if (isSpecial(source) || isSpecial(destination)) {
       if (!receiveSpecial(p, iface, source, destination)) return
     }
+    const s = stack[iface]!
+    const table = routing.of(s)
     const id = table.lookup(destination)
     const type = id === 0 ? 0 : table.typeOf(id)
     if (type === routes.ROUTE_BROADCAST || type === routes.ROUTE_LOCAL) {
@@ -168,7 +166,10 @@ export const createIpv4 = ({ packets, interfaces, routing, icmp, options, output
       return
     }
     const hop = table.select(id, routing.hash(source, destination))
-    forward(p, iface, table.interfaceOf(hop), table.gatewayOf(hop, destination), source)
+    const out = table.interfaceOf(hop)
+    const gateway = table.gatewayOf(hop, destination)
+    cache.put(c, iface, source, destination, out, gateway)
+    forward(p, iface, out, gateway, source)
   }
 
   /** Sources and destinations that are no unicast addresses; false when the packet was dealt with. */

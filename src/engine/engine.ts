@@ -73,14 +73,15 @@ export const createEngine = (options: EngineOptions) => {
   const { counters, state, layer3: interfaceOf } = ports
   const { length, start, next, bytes } = packets
 
-  // Work ring: packets on their way to a layer-3 interface, with the port they go through. It cannot overflow: it has as
-  // many places as there are packets.
-  const workPacket = new Int32Array(packets.capacity)
-  const workPort = new Int32Array(packets.capacity)
+  // Work ring: packets on their way to a layer-3 interface, with the port they go through. It cannot overflow: it has at
+  // least as many places as there are packets.
+  const workPlaces = 2 ** Math.ceil(Math.log2(packets.capacity))
+  const workPacket = new Int32Array(workPlaces)
+  const workPort = new Int32Array(workPlaces)
   let workHead = 0
   let workCount = 0
   const toInterface = (p: number, port: number): void => {
-    const at = (workHead + workCount++) % packets.capacity
+    const at = (workHead + workCount++) & (workPlaces - 1)
     workPacket[at] = p
     workPort[at] = port
   }
@@ -149,7 +150,7 @@ export const createEngine = (options: EngineOptions) => {
     counters[c + C_RX_BYTES]! += length[p]!
     if (capturing) watch(p, port, 0)
     packets.inPort[p] = port
-    bridge.receive(p, port)
+    bridge.inject(p, port)
   }
 
   const layer3 = createLayer3({
@@ -161,7 +162,7 @@ export const createEngine = (options: EngineOptions) => {
     while (workCount > 0) {
       const p = workPacket[workHead]!
       const port = workPort[workHead]!
-      workHead = (workHead + 1) % packets.capacity
+      workHead = (workHead + 1) & (workPlaces - 1)
       workCount--
       const c = port * PORT_CELLS
       counters[c + C_TX_PACKETS]!++

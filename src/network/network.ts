@@ -269,6 +269,8 @@ export const createNetwork = (options: NetworkOptions) => {
   }
 
   const apply = (o: Operation): ApplyResult => {
+    // Also when it fails half-way: what was remembered of routes is looked up again
+    layer3.routing.changed()
     if (o.op === 'link.set') return setLink(o)
     change(o)
     return {}

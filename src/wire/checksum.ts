@@ -14,6 +14,31 @@ export const sumBytes = (view: DataView, o: number, length: number, initial: num
   return sum
 }
 
+/**
+ * Sum of `length` bytes from the 4-byte boundary `o` on, as little-endian words: twice as fast as sumBytes, and as good wherever all that is
+ * added is little-endian and the result is only held against 0xffff (RFC 1071 section 2B: the sum does not depend on byte order).
+ */
+export const sumAligned = (words: Int32Array, o: number, length: number): number => {
+  let sum = 0
+  let w = o >> 2
+  for (const end = w + (length >> 2); w < end; w++) {
+    const word = words[w]!
+    sum += (word & 0xffff) + (word >>> 16)
+  }
+  const rest = (length & 3) << 3
+  if (rest !== 0) {
+    const word = words[w]! & ((1 << rest) - 1)
+    sum += (word & 0xffff) + (word >>> 16)
+  }
+  return sum
+}
+
+/** True when a sum below 2^32 folds to 0xffff: what it was made of has a correct checksum. */
+export const isSumGood = (sum: number): boolean => {
+  const s = (sum & 0xffff) + (sum >>> 16)
+  return (s & 0xffff) + (s >>> 16) === 0xffff
+}
+
 export const fold = (sum: number): number => {
   let s = sum
   while (s > 0xffff) s = (s & 0xffff) + Math.floor(s / 65536)
