@@ -1,6 +1,6 @@
 import test from 'ava'
 import fc from 'fast-check'
-import { checksum, fold, pseudoSum, sumBytes, updateChecksum } from '../../src/wire/checksum.js'
+import { checksum, fold, isSumGood, pseudoSum, sumAligned, sumBytes, updateChecksum } from '../../src/wire/checksum.js'
 import { naiveChecksum, naiveSum } from '../oracle/naive-checksum.js'
 import { be16, ip4 } from '../oracle/naive-frames.js'
 import { viewOf } from '../oracle/poison.js'
@@ -95,4 +95,22 @@ test('nothing changes when the word does not, but 0xffff, which no header has, b
     for (let sum = 0; sum < 0xffff; sum += 5) if (updateChecksum(sum, w, w) !== sum) t.fail(`${sum} ${w}`)
     t.is(updateChecksum(0xffff, w, w), 0)
   }
+})
+
+test('sumAligned is the same sum in the other byte order, for all lengths', (t) => {
+  const memory = new Uint8Array(4096)
+  const words = new Int32Array(memory.buffer)
+  fc.assert(fc.property(fc.uint8Array({ maxLength: 2000 }), fc.integer({ min: 0, max: 500 }), (data, word) => {
+    memory.fill(0xa5) // what follows the data must not count
+    memory.set(data, word * 4)
+    const sum = fold(sumAligned(words, word * 4, data.length))
+    const swapped = ((sum & 0xff) << 8) | (sum >>> 8)
+    t.is(swapped % 0xffff, naiveSum([...data]) % 0xffff)
+  }), { numRuns: 300 })
+})
+
+test('isSumGood: what folds to 0xffff and nothing else', (t) => {
+  t.true([0xffff, 0x1fffe, 0xfffe0001 >>> 0, 0x2fffd].every(isSumGood))
+  t.false([0, 0xfffe, 0x10000, 0x1ffff].some(isSumGood))
+  fc.assert(fc.property(fc.integer({ min: 0, max: 0xffffffff }), (sum) => t.is(isSumGood(sum), fold(sum) === 0xffff)))
 })
