@@ -18,7 +18,8 @@ test('what was put holds for that flow, that interface and that generation', (t)
 })
 
 test('property: it never says more than was put in this generation, also when generations come round', (t) => {
-  const step = fc.record({ put: fc.boolean(), iface: fc.nat(3), from: fc.nat(40), to: fc.nat(40), advance: fc.constantFrom(0, 0, 0, 0, 1, 1 << 21) })
+  const step = fc.record({ put: fc.boolean(), iface: fc.nat(1), from: fc.nat(3), to: fc.nat(3), advance: fc.constantFrom(0, 0, 0, 0, 1, 1 << 21) })
+  let hits = 0
   fc.assert(fc.property(fc.array(step, { maxLength: 300 }), (steps) => {
     let generation = 0
     const cache = createFlowCache({ generation: () => generation })
@@ -28,11 +29,15 @@ test('property: it never says more than was put in this generation, also when ge
       if (s.advance > 0) known.clear()
       const name = `${s.iface} ${s.from} ${s.to}`
       const c = cache.slotOf(s.iface, s.from, s.to)
-      if (cache.holds(c, s.iface, s.from, s.to)) t.is(cache.out[c], known.get(name))
+      if (cache.holds(c, s.iface, s.from, s.to)) {
+        hits++
+        t.is(cache.out[c], known.get(name)!)
+      }
       if (s.put) {
         cache.put(c, s.iface, s.from, s.to, i, i)
         known.set(name, i)
       }
     }
   }))
+  t.true(hits > 100)
 })
