@@ -38,7 +38,7 @@ export const createFlowCache = (routing: Generations) => {
       return Math.imul(h ^ (h >>> 15), 0x9e3779b1) >>> (32 - BITS)
     },
     holds: (slot: number, iface: number, from: number, to: number): boolean =>
-      source[slot] === from && destination[slot] === to && key[slot] === keyOf(iface),
+      source[slot] === from && destination[slot] === to && keyOf(iface) === key[slot], // keyOf first: it may forget
     put: (slot: number, iface: number, from: number, to: number, by: number, via: number): void => {
       source[slot] = from
       destination[slot] = to
