@@ -20,7 +20,7 @@ test('what was put holds for that flow, that interface and that generation', (t)
 test('property: it never says more than was put in this generation, also when generations come round', (t) => {
   const step = fc.record({ put: fc.boolean(), iface: fc.nat(1), from: fc.nat(3), to: fc.nat(3), advance: fc.constantFrom(0, 0, 0, 0, 1, 1 << 21) })
   let hits = 0
-  fc.assert(fc.property(fc.array(step, { maxLength: 300 }), (steps) => {
+  fc.assert(fc.property(fc.array(step, { minLength: 100, maxLength: 300 }), (steps) => {
     let generation = 0
     const cache = createFlowCache({ generation: () => generation })
     const known = new Map<string, number>()
@@ -39,5 +39,5 @@ test('property: it never says more than was put in this generation, also when ge
       }
     }
   }))
-  t.true(hits > 100)
+  t.true(hits > 10, `${hits} hits`)
 })
