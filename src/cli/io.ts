@@ -20,9 +20,13 @@ const LAST_WORDS_MS = 500
 /** The process's own streams. */
 export const processIo = (): Io => {
   let outlive = false
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error
-    if (!outlive) process.exit()
+  process.stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
+    if (code === 'EPIPE') {
+      if (!outlive) process.exit()
+    } else if (process.stdout.listenerCount('error') === 1) { // else capture says it
+      process.stderr.write(`tapway: cannot write to stdout: ${message.replace(/^E[A-Z0-9]+: |, write$/g, '')}\n`)
+      if (!outlive) process.exit(1)
+    }
   })
   process.stderr.on('error', () => {}) // nobody is there to be told
   return {

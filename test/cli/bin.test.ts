@@ -46,6 +46,17 @@ test('a reader that goes away (| head) is no error', async (t) => {
   t.deepEqual([out, err], ['10.0.0.0/24 dev eth0 \n', ''])
 })
 
+test('stdout on a full disk: one line, exit 1', async (t) => {
+  const { directory } = await fakeInstance(t, ({ id }, send) => send({ id, result: [] }))
+  const child = spawn('sh', ['-c', '"$0" "$1" -j route show > /dev/full', process.execPath, bin], {
+    stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, TAPWAY_RUN_DIR: directory },
+  })
+  let err = ''
+  child.stderr.on('data', (data) => { err += String(data) })
+  const status = await new Promise((resolve) => child.on('close', resolve))
+  t.deepEqual([status, err], [1, 'tapway: cannot write to stdout: no space left on device\n'])
+})
+
 test('Ctrl-C during ping prints the statistics', async (t) => {
   const { directory } = await fakeInstance(t, ({ id }, send) => {
     send({ id, result: { source: '10.1.2.3', destination: '10.1.2.2' } })

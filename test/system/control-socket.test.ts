@@ -190,6 +190,18 @@ systemTest('the readers of stdout and stderr have gone: it forwards, answers and
   t.deepEqual(netnsNames(), before)
 })
 
+systemTest('stdout and stderr on a full disk: it forwards, answers and ends', async (t) => {
+  const before = netnsNames()
+  const full = openSync('/dev/full', 'w')
+  onSweep(() => closeSync(full))
+  const network = launchTapway(SMOL_INTERNET, { stdio: ['ignore', full, full] })
+  await until('it answers', async () => (await network.tapway('stats')).status === 0)
+  t.true(await pings(network))
+  t.is((await network.tapway('down')).status, 0)
+  t.is((await network.program.ended).status, 0)
+  t.deepEqual(netnsNames(), before)
+})
+
 systemTest('a closed stdin, stdout and stderr', (t) => {
   const name = uniqueName('t')
   const script = `node bin/tapway.js --name ${name} up examples/smol-internet.yaml <&- >&- 2>&- &
