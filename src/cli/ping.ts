@@ -22,7 +22,7 @@ export interface PingTotals {
   readonly received: number
   readonly duplicates: number
   readonly errors: number
-  /** From the first to the last packet. */
+  /** From the first request to the last. */
   readonly elapsedMs: number
   /** Round-trip times of all replies. */
   readonly times: readonly number[]
@@ -64,15 +64,16 @@ export const ping = async (client: ControlClient, command: PingCommand, io: Io):
   const begun = performance.now()
   const release = io.onInterrupt(() => client.close())
   const times: number[] = []
-  let [transmitted, received, duplicates, errors, last] = [0, 0, 0, 0, begun]
+  let [transmitted, received, duplicates, errors, last] = [0, 0, 0, 0, begun] // last: when the last request left
   let complete = false
   for await (const event of events as AsyncIterable<PingEvent>) {
-    last = performance.now()
     if (event.event === 'done') {
       complete = true
+      if (event.transmitted > transmitted) last = begun + (event.transmitted - 1) * intervalMs
       transmitted = event.transmitted
       break
     }
+    if (event.seq > transmitted) last = event.event === 'error' ? begun + (event.seq - 1) * intervalMs : performance.now() - event.time_ms
     transmitted = Math.max(transmitted, event.seq)
     if (event.event === 'error') errors++
     else {
@@ -86,10 +87,10 @@ export const ping = async (client: ControlClient, command: PingCommand, io: Io):
   client.close()
   if (!complete) {
     // Interrupted: those that nobody answered have been sent all the same.
-    last = performance.now()
-    const due = Math.floor((last - begun) / intervalMs) + 1
-    transmitted = Math.max(transmitted, Math.min(due, count ?? due))
+    const due = Math.min(Math.floor((performance.now() - begun) / intervalMs) + 1, count ?? Infinity)
+    if (due > transmitted) last = begun + (due - 1) * intervalMs
+    transmitted = Math.max(transmitted, due)
   }
-  io.out(formatTotals(destination, { transmitted, received, duplicates, errors, elapsedMs: last - begun, times }))
+  io.out(formatTotals(destination, { transmitted, received, duplicates, errors, elapsedMs: Math.max(0, last - begun), times }))
   return received > 0 ? 0 : 1
 }

@@ -181,7 +181,7 @@ test('ping: nobody answers, exit 1; -q prints the end only', async (t) => {
     send({ id, event: 'done', transmitted: 1, received: 0, end: true })
   })
   t.is(result.status, 1)
-  t.regex(result.out, /^PING 10.1.2.9 \(10.1.2.9\) 56\(84\) bytes of data.\n\n--- .*\n1 packets transmitted, 0 received, \+1 errors, 100% packet loss, time \d+ms\n\n$/)
+  t.regex(result.out, /^PING 10.1.2.9 \(10.1.2.9\) 56\(84\) bytes of data.\n\n--- .*\n1 packets transmitted, 0 received, \+1 errors, 100% packet loss, time 0ms\n\n$/)
 })
 
 test('ping: it cannot be sent, exit 2', async (t) => {
