@@ -22,6 +22,9 @@ import { createPingCommands } from './ping.js'
 import { createRegistry, linkName, type BridgeEntry, type InterfaceEntry, type LinkEntry, type PortEntry } from './registry.js'
 import { createRouteCommands } from './routes.js'
 
+/** Highest MTU of a TAP: 65535 without the Ethernet header (tun_net_initialize() of drivers/net/tun.c). */
+const TAP_MAX_MTU = 65521
+
 export interface NetworkOptions {
   instance: string
   seed: number
@@ -221,6 +224,9 @@ export const createNetwork = (options: NetworkOptions) => {
     // All is checked before anything is changed
     if (o.forwarding !== undefined && e.kind !== 'interface') throw new NetworkError(`"${o.dev}" does not forward: only routers and their interfaces do`, 2)
     if (o.mtu !== undefined && (!Number.isInteger(o.mtu) || o.mtu < 68 || o.mtu > 65535)) throw new NetworkError('an MTU is 68 to 65535', 2)
+    if (o.mtu !== undefined && o.mtu > TAP_MAX_MTU && e.kind === 'port') {
+      throw new NetworkError(`the MTU of "${o.dev}" is ${TAP_MAX_MTU} at most: its host's device takes no more`, 2)
+    }
     if (o.address !== undefined && e.kind === 'port') throw new NetworkError(`the address of "${o.dev}" is its host's: set it there`, 2)
     if ((o.learning !== undefined || o.flood !== undefined) && e.kind === 'bridge') throw new NetworkError('learning and flood are options of a port', 2)
     const mac = o.address === undefined ? undefined : stationMacOf(o.address)

@@ -125,7 +125,9 @@ export const createRouteCommands = (engine: Engine, registry: Registry) => {
     return type === fib.ROUTE_UNICAST && hops.length === 1 && hops[0]!.via === 0 ? 'link' : undefined
   }
 
-  const flagsOf = (hop: fib.RouteRow['hops'][number]): string[] => [...(hop.dead ? ['dead'] : []), ...(hop.onlink ? ['onlink'] : [])]
+  /** In the order of print_rt_flags (iproute2); a link that is down is both, as fib_sync_down_dev leaves it. */
+  const flagsOf = (hop: fib.RouteRow['hops'][number]): string[] =>
+    [...(hop.dead ? ['dead'] : []), ...(hop.onlink ? ['onlink'] : []), ...(hop.dead ? ['linkdown'] : [])]
 
   /** The table is named, as by `ip route`, unless one was asked for (iproute2 ip/iproute.c print_route). */
   const rowOf = (owner: StackEntry, r: fib.RouteRow, named: boolean): RouteRow => {
@@ -190,11 +192,11 @@ export const createRouteCommands = (engine: Engine, registry: Registry) => {
     const destination = addressOf(q.address)
     const table = routing.of(owner.stack)
     const id = table.lookup(destination)
-    if (id === 0) throw new NetworkError('Network is unreachable', 1)
+    if (id === 0) throw new NetworkError(`Network is unreachable: ${owner.name} has no route to ${q.address}`, 1)
     const r = table.describe(id)
-    if (r.type === fib.ROUTE_BLACKHOLE) throw new NetworkError('Invalid argument', 1)
-    if (r.type === fib.ROUTE_UNREACHABLE) throw new NetworkError('No route to host', 1)
-    if (r.type === fib.ROUTE_PROHIBIT) throw new NetworkError('Permission denied', 1)
+    if (r.type === fib.ROUTE_BLACKHOLE) throw new NetworkError(`Invalid argument: ${q.address} lies in a blackhole route`, 1)
+    if (r.type === fib.ROUTE_UNREACHABLE) throw new NetworkError(`No route to host: ${q.address} lies in an unreachable route`, 1)
+    if (r.type === fib.ROUTE_PROHIBIT) throw new NetworkError(`Permission denied: ${q.address} lies in a prohibit route`, 1)
     const source = q.from === undefined ? routing.sourceFor(owner.stack, destination) : addressOf(q.from)
     const hop = table.select(id, routing.hash(source, destination))
     const gateway = table.gatewayOf(hop, destination)

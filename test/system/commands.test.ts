@@ -152,6 +152,7 @@ systemTest('routes: without one the sender is told, with one it forwards, get sa
   ] as const) {
     await done(network, 'route', 'add', type, '10.9.0.0/16', 'router', 'router')
     t.regex(await ping(network, '10.9.0.1'), says)
+    t.regex((await network.tapway('route', 'get', '10.9.0.1')).stderr, new RegExp(`^tapway: .*: 10\\.9\\.0\\.1 lies in an? ${type} route\n$`))
     await done(network, 'route', 'del', type, '10.9.0.0/16', 'router', 'router')
   }
 })
@@ -213,4 +214,8 @@ systemTest('an MTU set at run time is the one that is obeyed and told', async (t
   const { stdout } = await network.exec('client', 'ping', '-c', '1', '-W', '2', '-M', 'do', '-s', '1000', '10.1.2.2')
   t.regex(stdout, /Frag needed and DF set \(mtu = 1000\)/)
   t.regex((await network.exec('client', 'ping', '-c', '1', '-W', '2', '-M', 'dont', '-s', '3000', '10.1.2.2')).stdout, answered)
+  // More than a TAP takes: nothing is changed
+  const { status, stderr } = await network.tapway('link', 'set', 'client.eth0', 'mtu', '65522')
+  t.deepEqual([status, stderr], [2, 'tapway: the MTU of "client.eth0" is 65521 at most: its host\'s device takes no more\n'])
+  t.like((await network.json('link', 'show', 'client.eth0'))[0], { mtu: 1500 })
 })
