@@ -21,9 +21,10 @@ export const createAddresses = (engine: Engine, registry: Registry) => {
 
   const stackOf = (iface: number): number => interfaces.stack[iface]!
 
-  /** The routes of an address: [type, prefix, length]. */
-  const routesOf = (a: InterfaceAddress): [type: RouteType, prefix: number, length: number][] => {
+  /** The routes of an address: [type, prefix, length]. A secondary one adds none to the network. */
+  const routesOf = (a: InterfaceAddress, primary: InterfaceAddress): [type: RouteType, prefix: number, length: number][] => {
     const list: [RouteType, number, number][] = [[ROUTE_LOCAL, a.address, 32]]
+    if (a !== primary) return list
     const network = ip4.networkOf(a.peer ?? a.address, a.prefixLength)
     if (a.prefixLength < 32 || network !== a.address) list.push([ROUTE_UNICAST, network, a.prefixLength])
     if (a.prefixLength < 31) list.push([ROUTE_BROADCAST, ip4.broadcastOf(network, a.prefixLength), 32])
@@ -32,10 +33,11 @@ export const createAddresses = (engine: Engine, registry: Registry) => {
 
   const addRoutes = (iface: number, a: InterfaceAddress, which: (type: number) => boolean): void => {
     const table = routing.of(stackOf(iface))
-    for (const [type, prefix, length] of routesOf(a)) {
+    const primary = interfaces.inNetworkOf(iface, a)[0]!
+    for (const [type, prefix, length] of routesOf(a, primary)) {
       if (which(type)) {
         table.append({
-          prefix, length, type, metric: 0, protocol: PROTOCOL_KERNEL, preferredSource: a.address, owner: iface,
+          prefix, length, type, metric: 0, protocol: PROTOCOL_KERNEL, preferredSource: primary.address, owner: iface,
           hops: [{ via: 0, iface, weight: 1, onlink: false }]
         })
       }
@@ -44,8 +46,9 @@ export const createAddresses = (engine: Engine, registry: Registry) => {
 
   const removeRoutes = (iface: number, a: InterfaceAddress): void => {
     const table = routing.of(stackOf(iface))
-    for (const [type, prefix, length] of routesOf(a)) {
-      table.remove({ prefix, length, type, protocol: PROTOCOL_KERNEL, preferredSource: a.address, iface })
+    const primary = interfaces.inNetworkOf(iface, a)[0]!
+    for (const [type, prefix, length] of routesOf(a, primary)) {
+      table.remove({ prefix, length, type, protocol: PROTOCOL_KERNEL, preferredSource: primary.address, iface })
     }
   }
 
@@ -70,10 +73,9 @@ export const createAddresses = (engine: Engine, registry: Registry) => {
     // Without a prefix length the address alone says which one, as `ip addr del` takes it with a warning
     const listed = interfaces.addresses[iface]!.find((a) => a.address === address && (text.includes('/') ? a.prefixLength === given : true))
     if (listed === undefined) throw new NetworkError(`${linkName(entry)} has no address ${text}`, 1)
-    const inNetwork = interfaces.addresses[iface]!.filter((a) =>
-      a.prefixLength === listed.prefixLength && ip4.inPrefix(a.peer ?? a.address, listed.peer ?? address, listed.prefixLength))
-    // Of several addresses in one network the first is primary; without promote_secondaries the others go with it (__inet_del_ifa)
-    for (const a of inNetwork[0] === listed ? inNetwork : [listed]) removeOne(iface, a)
+    const inNetwork = interfaces.inNetworkOf(iface, listed)
+    // Without promote_secondaries the secondary ones go with the primary, and before it (__inet_del_ifa)
+    for (const a of inNetwork[0] === listed ? inNetwork.reverse() : [listed]) removeOne(iface, a)
     if (interfaces.addresses[iface]!.length === 0) disable(iface)
   }
 
@@ -84,8 +86,8 @@ export const createAddresses = (engine: Engine, registry: Registry) => {
   }
 
   const removeOne = (iface: number, a: InterfaceAddress): void => {
-    interfaces.removeAddress(iface, a.address, a.prefixLength)
     removeRoutes(iface, a)
+    interfaces.removeAddress(iface, a.address, a.prefixLength)
     // Routes with this preferred source go with it (fib_sync_down_addr)
     if (!interfaces.addresses[iface]!.some((b) => b.address === a.address)) routing.of(stackOf(iface)).removeByPreferredSource(a.address)
   }

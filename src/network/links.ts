@@ -4,6 +4,7 @@ import {
 } from '../core/ports.js'
 import type { Engine } from '../engine/engine.js'
 import { REASON_COUNT, REASONS } from '../reason.js'
+import type { InterfaceAddress } from '../table/interfaces.js'
 import * as ip4 from '../wire/ip4.js'
 import type { AddrRow, LinkRow, Query, StatsResult } from './operations.js'
 import { linkName, type AddressedEntry, type LinkEntry, type Registry } from './registry.js'
@@ -92,6 +93,12 @@ export const createLinkRows = (engine: Engine, registry: Registry) => {
     tapway: extra(e)
   })
 
+  const isSecondary = (iface: number, a: InterfaceAddress): boolean => interfaces.inNetworkOf(iface, a)[0] !== a
+
+  /** As the kernel lists them: secondary ones behind all others. */
+  const addressesOf = (iface: number): InterfaceAddress[] =>
+    [...interfaces.addresses[iface]!].sort((a, b) => Number(isSecondary(iface, a)) - Number(isSecondary(iface, b)))
+
   const addr = (e: AddressedEntry): AddrRow => ({
     ifindex: e.ifindex,
     ifname: e.name,
@@ -102,12 +109,13 @@ export const createLinkRows = (engine: Engine, registry: Registry) => {
     address: e.mac,
     broadcast: 'ff:ff:ff:ff:ff:ff',
     router: e.kind === 'bridge' ? e.name : e.router.name,
-    addr_info: interfaces.addresses[e.iface]!.map((a) => ({
+    addr_info: addressesOf(e.iface).map((a) => ({
       family: 'inet',
       local: ip4.formatIp4(a.address),
       ...(a.peer === undefined ? {} : { address: ip4.formatIp4(a.peer) }),
       prefixlen: a.prefixLength,
       scope: 'global',
+      ...(isSecondary(e.iface, a) ? { secondary: true } : {}),
       label: e.name
     }))
   })

@@ -89,7 +89,12 @@ export interface AddrRow {
   address: string
   broadcast: string
   router?: string
-  addr_info: { family: 'inet'; local: string; address?: string; prefixlen: number; broadcast?: string; scope: 'global' | 'link'; label: string }[]
+  addr_info: {
+    family: 'inet'; local: string; address?: string; prefixlen: number; broadcast?: string; scope: 'global' | 'link'
+    /** Not the first address of its network. */
+    secondary?: true
+    label: string
+  }[]
 }
 
 /** `ip -j route`. */

@@ -4,6 +4,8 @@
  * Documentation/networking/ip-sysctl.rst.
  */
 
+import { inPrefix } from '../wire/ip4.js'
+
 export const STACK_FREE = 0
 export const STACK_ROUTER = 1
 export const STACK_BRIDGE = 2
@@ -83,6 +85,9 @@ export const createInterfaces = (capacity = 1024, stackCapacity = 512) => {
       used[i] = 0
       addresses[i] = []
     },
+    /** Addresses of an interface in the network of `a`, in the order they were added: the first is primary, the others secondary (IFA_F_SECONDARY). */
+    inNetworkOf: (i: number, a: InterfaceAddress): InterfaceAddress[] => addresses[i]!.filter((b) =>
+      b.prefixLength === a.prefixLength && inPrefix(b.peer ?? b.address, a.peer ?? a.address, a.prefixLength)),
     /** False when the interface has that address already. */
     addAddress: (i: number, entry: InterfaceAddress): boolean => {
       const list = addresses[i]!
