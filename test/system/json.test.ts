@@ -3,7 +3,7 @@
  * must be there with a value of the same type; what is left out stands in the lists below, with why.
  */
 import test, { type ExecutionContext } from 'ava'
-import { addNetns, inNs, ipJson, netnsTest, uniqueName } from '../helpers/netns.js'
+import { addNetns, inNs, ip, ipJson, netnsTest, uniqueName } from '../helpers/netns.js'
 import { type Instance, startTapway, until } from '../helpers/tapway.js'
 
 const systemTest = netnsTest(test)
@@ -26,7 +26,7 @@ bridges: { one: {}, two: {} }
 routers:
   router:
     interfaces:
-      eth1: { bridge: one, address: [ 10.1.1.3/24, 10.5.0.3/32 ] }
+      eth1: { bridge: one, address: [ 10.1.1.3/24, 10.1.1.103/24, 10.5.0.3/32 ] }
       eth0: { bridge: two, address: 10.1.2.3/24 }
       eth2: { bridge: two, address: 10.6.0.3/32, peer: 10.6.0.9 }
     routes:${ROUTES}
@@ -34,7 +34,7 @@ routers:
 hosts:
   twin:
     interfaces:
-      eth1: { bridge: one, address: [ 10.1.1.5/24, 10.5.0.5/32 ] }
+      eth1: { bridge: one, address: [ 10.1.1.5/24, 10.1.1.105/24, 10.5.0.5/32 ] }
       eth0: { bridge: two, address: 10.1.2.5/24 }
       eth2: { bridge: two, address: 10.6.0.5/32, peer: 10.6.0.9 }
     routes:${ROUTES}
@@ -42,9 +42,9 @@ hosts:
     interfaces: { eth0: { bridge: one, address: 10.1.1.9/24 } }
 `
 
-/** The twin's own addresses end in .5, the router's in .3; what the lab adds to a host has no protocol, the file's routes are static. */
+/** The twin's own addresses end in 5, the router's in 3; what the lab adds to a host has no protocol, the file's routes are static. */
 const asRouter = (rows: Row[]): Row[] =>
-  (JSON.parse(JSON.stringify(rows).replace(/\b(10\.\d+\.\d+)\.5\b/g, '$1.3')) as Row[]).filter((row) => row['dev'] !== 'lo')
+  (JSON.parse(JSON.stringify(rows).replace(/\b(10\.\d+\.\d+\.(?:10)?)5\b/g, '$13')) as Row[]).filter((row) => row['dev'] !== 'lo')
 
 const asKernel = (rows: Row[]): Row[] =>
   rows.map((row) =>
@@ -117,11 +117,29 @@ systemTest('routes are the very rows of ip, in its order', async (t) => {
   }
 })
 
-systemTest('routes of all tables', async (t) => {
+systemTest('routes of all tables, also when addresses come and go', async (t) => {
   const network = await start()
-  for (const table of ['all', 'local']) {
+  const compare = async (what: string, table: string): Promise<void> => {
     const theirs = asRouter(ipJson('twin', '-4', 'route', 'show', 'table', table))
-    t.deepEqual(sorted(asKernel(await network.json('route', 'show', 'table', table, 'router', 'router'))), sorted(theirs), table)
+    const ours = await network.json('route', 'show', 'table', table, 'router', 'router')
+    t.deepEqual(sorted(asKernel(ours)), sorted(theirs), `${what}, table ${table}`)
+  }
+  await compare('as in the file', 'all')
+  await compare('as in the file', 'local')
+  // A second one of a network, one of its own, a secondary that goes, and a primary that takes its secondaries with it
+  for (const [verb, suffix, dev] of [
+    ['add', '10.1.2.105/24', 'eth0'],
+    ['add', '10.7.0.5/16', 'eth0'],
+    ['del', '10.1.1.105/24', 'eth1'],
+    ['add', '10.1.1.105/24', 'eth1'],
+    ['del', '10.1.2.5/24', 'eth0'],
+    ['del', '10.7.0.5/16', 'eth0'],
+    ['del', '10.1.1.5/24', 'eth1']
+  ] as const) {
+    ip('-n', 'twin', 'addr', verb, suffix, ...(verb === 'add' ? ['brd', '+'] : []), 'dev', dev)
+    const { status, stderr } = await network.tapway('addr', verb, suffix.replace('5/', '3/'), 'dev', `router.${dev}`)
+    t.is(status, 0, stderr)
+    await compare(`after ${verb} ${suffix}`, 'all')
   }
 })
 
@@ -159,12 +177,13 @@ systemTest('addresses', async (t) => {
     covers(t, ours, theirs, [...DEVICE, ...ADDRESS], `addr ${dev}`)
     t.deepEqual(ours!['flags'], theirs!['flags'])
     const inner = (row: Row) =>
-      (row['addr_info'] as Row[]).map(({ family, local, address, prefixlen, scope, label }) => ({
+      (row['addr_info'] as Row[]).map(({ family, local, address, prefixlen, scope, secondary, label }) => ({
         family,
         local,
         address,
         prefixlen,
         scope,
+        secondary,
         label
       }))
     t.deepEqual(inner(ours!), inner(theirs!))
