@@ -4,22 +4,26 @@ import { ALL } from '../helpers/frames.js'
 import { A, B, bridge, BRIDGE_MAC, hello, plain, send } from './bridge-plan.js'
 import { scenarios } from './scenario.js'
 
+/** The kernel's ageing time in seconds, short since it is real, and milliseconds after which an entry is gone for sure. */
+const AGEING = 0.6
+const AGED = 1500
+
 const withEntry = (state: 'static' | 'dynamic' | 'permanent', sticky = false) =>
-  bridge({ ageing: 1, kernelAgeing: 0.2, fdb: [{ mac: B, dev: 'p1', state, ...(sticky ? { sticky } : {}) }] })
+  bridge({ ageing: 1, kernelAgeing: AGEING, fdb: [{ mac: B, dev: 'p1', state, ...(sticky ? { sticky } : {}) }] })
 const toB = send('p0', plain(B, A))
 
 scenarios(test, [
   { name: 'a static entry is used before the station was heard', plan: withEntry('static'), steps: [toB], frames: 1 },
-  { name: 'a static entry is not aged', plan: withEntry('static'), steps: [{ wait: 3000, kernel: 500 }, toB], frames: 1 },
+  { name: 'a static entry is not aged', plan: withEntry('static'), steps: [{ wait: 3000, kernel: AGED }, toB], frames: 1 },
   { name: 'a static entry moves with its station', plan: withEntry('static'), steps: [hello('p2', B), toB], frames: 4 },
   {
     name: 'a static entry that moved is still not aged',
-    plan: withEntry('static'), steps: [hello('p2', B), { wait: 3000, kernel: 500 }, toB], frames: 4
+    plan: withEntry('static'), steps: [hello('p2', B), { wait: 3000, kernel: AGED }, toB], frames: 4
   },
   { name: 'a sticky entry stays where it is', plan: withEntry('static', true), steps: [hello('p2', B), toB], frames: 4 },
   { name: 'a sticky dynamic entry stays where it is', plan: withEntry('dynamic', true), steps: [hello('p2', B), toB], frames: 4 },
   { name: 'a dynamic entry moves', plan: withEntry('dynamic'), steps: [hello('p2', B), toB], frames: 4 },
-  { name: 'a dynamic entry is aged', plan: withEntry('dynamic'), steps: [toB, { wait: 3000, kernel: 500 }, toB], frames: 4 },
+  { name: 'a dynamic entry is aged', plan: withEntry('dynamic'), steps: [toB, { wait: 3000, kernel: AGED }, toB], frames: 4 },
   { name: 'a permanent entry is the bridge itself: nothing is sent', plan: withEntry('permanent'), steps: [toB], frames: 0 },
   { name: 'a permanent entry does not move', plan: withEntry('permanent'), steps: [hello('p2', B), toB], frames: 3 },
   {
@@ -29,14 +33,14 @@ scenarios(test, [
   },
   {
     name: 'a learned entry made static stays',
-    plan: bridge({ ageing: 1, kernelAgeing: 0.2 }),
+    plan: bridge({ ageing: 1, kernelAgeing: AGEING }),
     steps: [
       hello('p1', B),
       {
         change: `fdb replace ${B} dev p1 master static`,
         operations: [{ op: 'fdb.replace', mac: B, dev: 'p1', state: 'static' }]
       },
-      { wait: 3000, kernel: 500 }, toB
+      { wait: 3000, kernel: AGED }, toB
     ],
     frames: 4
   },

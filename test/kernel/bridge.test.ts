@@ -52,8 +52,8 @@ const learning: Scenario[] = [
   },
   {
     name: 'an entry that was not heard for the ageing time is forgotten',
-    plan: bridge({ ageing: 1, kernelAgeing: 0.2 }),
-    steps: [hello('p1', B), send('p0', plain(B, A)), { wait: 3000, kernel: 500 }, send('p0', plain(B, A))], frames: 7
+    plan: bridge({ ageing: 1, kernelAgeing: 0.6 }),
+    steps: [hello('p1', B), send('p0', plain(B, A)), { wait: 3000, kernel: 1500 }, send('p0', plain(B, A))], frames: 7
   },
   {
     name: 'an entry that is heard stays',

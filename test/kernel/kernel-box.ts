@@ -8,7 +8,7 @@ import {
 } from './box.js'
 
 /** How long the kernel may take for what we sent at once, and how long we wait for it to send more than we did; milliseconds. */
-const PATIENCE = 300
+const PATIENCE = 500
 const QUIET = 2
 /** Ends of TAPs have addresses that no frame of a scenario carries: the kernel takes them for a bridge's own. */
 const portMac = (i: number): string => `02:ee:00:00:00:${(i + 1).toString(16).padStart(2, '0')}`

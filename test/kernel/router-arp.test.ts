@@ -174,49 +174,57 @@ const learning: Scenario[] = [
   }
 ]
 
-/** Timers of the kernel ten times as fast. */
-const FAST = Object.fromEntries(['eth0', 'eth1'].flatMap((i) =>
-  [[`ipv4/neigh/${i}/retrans_time_ms`, 100], [`ipv4/neigh/${i}/delay_first_probe_time`, 1]]))
-const impatient = router({ stations: [{ address: B, mac: B_MAC, dev: 'eth1' }], sysctls: FAST })
+/**
+ * The kernel with shorter timers, since its time is real: requests `retrans` milliseconds apart, the first probe after a second.
+ * What is waited for is well between two of them.
+ */
+const impatient = (retrans: number) => router({
+  stations: [{ address: B, mac: B_MAC, dev: 'eth1' }],
+  sysctls: Object.fromEntries(['eth0', 'eth1'].flatMap((i) =>
+    [[`ipv4/neigh/${i}/retrans_time_ms`, retrans], [`ipv4/neigh/${i}/delay_first_probe_time`, 1]]))
+})
+const fast = impatient(100)
+const slower = impatient(600)
+const untilFailed = { wait: 3500, kernel: 800 }
 
 const failing: Scenario[] = [
   {
     name: 'three requests, then host unreachable',
-    plan: impatient, steps: [towardsA, { wait: 3500, kernel: 420 }], frames: 4, drops: { 'neigh-failed': 1 }
+    plan: fast, steps: [towardsA, untilFailed], frames: 4, drops: { 'neigh-failed': 1 }
   },
   {
     name: 'host unreachable for each packet held',
-    plan: impatient, steps: [bToA({ id: 1, payload: data(9) }), bToA({ id: 2, payload: data(900) }), { wait: 3500, kernel: 420 }],
+    plan: fast, steps: [bToA({ id: 1, payload: data(9) }), bToA({ id: 2, payload: data(900) }), untilFailed],
     frames: 5
   },
   {
     name: 'no host unreachable for errors and fragments',
-    plan: impatient,
-    steps: [bToA({ protocol: ICMP, payload: [3, 1, 0xfc, 0xfe, 0, 0, 0, 0] }), bToA({ flags: 10 }), { wait: 3500, kernel: 420 }],
+    plan: fast,
+    steps: [bToA({ protocol: ICMP, payload: [3, 1, 0xfc, 0xfe, 0, 0, 0, 0] }), bToA({ flags: 10 }), untilFailed],
     frames: 3
   },
   {
     name: 'answered after the second request',
-    plan: impatient, steps: [towardsA, { wait: 1500, kernel: 150 }, arp({ op: 2, to: R0 }), { wait: 1500, kernel: 150 }],
+    plan: slower, steps: [towardsA, { wait: 1500, kernel: 900 }, arp({ op: 2, to: R0 }), { wait: 1500, kernel: 150 }],
     frames: 3
   },
   {
     name: 'a gateway that does not answer: host unreachable',
-    plan: impatient, steps: [bToA({ dst: '10.8.1.1' }), { wait: 3500, kernel: 420 }], frames: 4
+    plan: fast, steps: [bToA({ dst: '10.8.1.1' }), untilFailed], frames: 4
   },
   {
     name: 'our own answer to one who does not answer ARP',
-    plan: impatient, steps: [aToB({ dst: NEAR, ...request }), { wait: 3500, kernel: 420 }], frames: 3
+    plan: fast, steps: [aToB({ dst: NEAR, ...request }), untilFailed], frames: 3
   },
   {
     name: 'one who asked and then keeps silent is probed and given up',
-    plan: impatient, steps: [arp({}), towardsA, { wait: 9500, kernel: 1800 }, towardsA], frames: 6
+    plan: fast, steps: [arp({}), towardsA, { wait: 9500, kernel: 2000 }, towardsA], frames: 6
   },
   {
     name: 'one who asked and answers the probe stays',
-    plan: impatient,
+    plan: slower,
     steps: [
-      arp({}), towardsA, { wait: 5400, kernel: 1050 }, arp({ op: 2, to: R0, targetMac: R0 }), { wait: 3000, kernel: 350 },
+      arp({}), towardsA, { wait: 5400, kernel: 1300 }, arp({ op: 2, to: R0, targetMac: R0 }), { wait: 3000, kernel: 350 },
       towardsA
     ],
     frames: 4

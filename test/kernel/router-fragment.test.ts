@@ -80,7 +80,7 @@ const first = piece(0, 1000, true)
 const middle = piece(1000, 1504, true)
 const last = piece(1504, end, false)
 const LIMIT = { 'ipv4/ipfrag_time': 1 }
-const expire = { wait: 31_000, kernel: 1500 }
+const expire = { wait: 31_000, kernel: 1800 }
 
 const together: Scenario[] = [
   { name: 'echo in three fragments', plan, steps: [first, middle, last], frames: 2 },
