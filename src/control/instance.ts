@@ -28,7 +28,10 @@ export interface InstanceOptions {
   runDirectory?: string
 }
 
-/** Runs an instance until SIGINT, SIGTERM or `down`; returns the exit code. Throws ConfigError and LabError before anything runs. */
+/** A terminal that is closed hangs up: what was made must not outlive it. Node does not leave SIGHUP ignored under nohup: setsid does. */
+const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+/** Runs an instance until one of these signals or `down`; returns the exit code. Throws ConfigError and LabError before anything runs. */
 export const runInstance = async (options: InstanceOptions): Promise<number> => {
   const started = performance.now()
   const file = await loadNetworkFile(options.file, { instance: options.name })
@@ -44,8 +47,7 @@ export const runInstance = async (options: InstanceOptions): Promise<number> => 
   })
   ended.catch(() => undefined) // whoever awaits it later gets the error; until then it is not unhandled
   const onSignal = (signal: string): void => end(signal)
-  process.on('SIGINT', onSignal)
-  process.on('SIGTERM', onSignal)
+  for (const signal of ENDING) process.on(signal, onSignal)
 
   const lab = await Lab.create(file.hosts, {
     instance: options.name, offload: options.offload, socket,
@@ -82,8 +84,7 @@ export const runInstance = async (options: InstanceOptions): Promise<number> => 
       log.error(error instanceof Error ? error.message : String(error))
       code = 1
     })
-    process.off('SIGINT', onSignal)
-    process.off('SIGTERM', onSignal)
+    for (const signal of ENDING) process.off(signal, onSignal)
   }
   // What went wrong before anything ran is the command's one line; later it is an entry of the log
   if (failure !== undefined && !ready) throw failure

@@ -2,7 +2,10 @@
 import { pino, type DestinationStream, type Logger } from 'pino'
 import pretty from 'pino-pretty'
 
-/** stderr, until it fails (a full disk): the rest is lost then. pino by itself would end the process, and try for ever at its exit. */
+/**
+ * stderr, until it fails (a full disk, a terminal that was closed): the rest is lost then. pino by itself would end the process,
+ * and try for ever at its exit.
+ */
 const stderrLines = (): DestinationStream => {
   const stream = pino.destination({ dest: 2, sync: false })
   const lost = (): void => {}
@@ -12,5 +15,7 @@ const stderrLines = (): DestinationStream => {
 
 export const createLog = (level: string): Logger =>
   process.stderr.isTTY
-    ? pino({ level, base: null }, pretty({ destination: 2, colorize: true, translateTime: 'SYS:HH:MM:ss.l', ignore: 'pid,hostname' }))
+    ? pino({ level, base: null }, pretty({
+      destination: stderrLines(), colorize: true, translateTime: 'SYS:HH:MM:ss.l', ignore: 'pid,hostname'
+    }))
     : pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, stderrLines())

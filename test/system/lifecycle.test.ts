@@ -80,7 +80,7 @@ systemTest('two instances side by side do not know each other', async (t) => {
   t.true(await ping(second, b, '10.0.0.1'))
 })
 
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   systemTest(`${signal}: the counters are printed, and everything is gone`, async (t) => {
     const before = netnsNames()
     const network = await startTapway(SMOL_INTERNET)
