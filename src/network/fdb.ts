@@ -28,9 +28,9 @@ export const createFdbCommands = (engine: Engine, registry: Registry) => {
     }
     const state = operation.state ?? 'permanent'
     const flags = (state === 'permanent' ? F_LOCAL : state === 'static' ? F_STATIC : F_DYNAMIC) | (operation.sticky === true ? F_STICKY : 0)
-    const code = operation.op === 'fdb.replace'
-      ? fdb.replace(b.filter, b.row, hi, lo, e.port, flags, clock.now)
-      : fdb.add(b.filter, b.row, hi, lo, e.port, flags, clock.now)
+    // An address has one entry in a bridge: append differs from replace for tunnels only (fdb_add_entry of net/bridge/br_fdb.c)
+    const put = operation.op === 'fdb.add' ? fdb.add : fdb.replace
+    const code = put(b.filter, b.row, hi, lo, e.port, flags, clock.now)
     if (code === FDB_EXISTS) throw new NetworkError(`an entry for ${operation.mac} exists already on bridge ${b.name}`, 1)
     if (code === FDB_FULL) throw new NetworkError('the forwarding database is full', 1)
   }

@@ -45,6 +45,15 @@ scenarios(test, [
     frames: 4
   },
   {
+    name: 'an entry appended where there is one takes its place',
+    plan: withEntry('static'),
+    steps: [
+      { change: `fdb append ${B} dev p2 master static`, operations: [{ op: 'fdb.append', mac: B, dev: 'p2', state: 'static' }] },
+      toB
+    ],
+    frames: 1
+  },
+  {
     name: 'a port that goes down loses what was learned on it',
     plan: bridge(),
     steps: [
