@@ -2,8 +2,9 @@
 import { EventEmitter } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import { close, newEventFd, signal } from '../native.js'
-import { NetworkError, type ApplyResult, type Operation, type Query, type StatsResult } from '../network/operations.js'
+import { NetworkError, type ApplyResult, type Operation, type Query, type RouteRow, type StatsResult } from '../network/operations.js'
 import type { PingArguments } from '../network/ping.js'
+import { sortRoutes } from '../network/route-order.js'
 import type { PollMode, WorkerReply, WorkerRequest, WorkerSetup } from './messages.js'
 
 export interface DataPlaneOptions {
@@ -97,8 +98,9 @@ export class DataPlane extends EventEmitter {
     return result
   }
 
-  show(query: Query): Promise<unknown> {
-    return this.request({ kind: 'show', query })
+  async show(query: Query): Promise<unknown> {
+    const result = await this.request<unknown>({ kind: 'show', query })
+    return query.show === 'route' ? sortRoutes(result as RouteRow[]) : result
   }
 
   resolvePorts(names: string[]): Promise<{ id: number; name: string }[]> {

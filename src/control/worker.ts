@@ -76,6 +76,8 @@ const work = (): void => {
         reply({ id: job.id, result: job.rows })
         return
       }
+      // A source that has worked without a row to show for it says so, and goes on in the next turn
+      if (step.value === undefined) return
       job.rows.push(step.value)
     }
   } catch (error) {

@@ -219,8 +219,9 @@ export const createEngine = (options: EngineOptions) => {
       if (p < 0) continue
       if (capturing) watch(p, port, 0)
       bridge.receive(p, port)
+      // One packet to its end before the next: what happens does not depend on how many came in one turn
+      if (workCount > 0) drainWork()
     }
-    if (workCount > 0) drainWork()
     rings.refill(used)
     if (count > 0) lastTraffic = now
     if (arrived >= BULK_BYTES) lastBulk = now

@@ -307,7 +307,7 @@ export const createNetwork = (options: NetworkOptions) => {
     }
   }
 
-  const show = (q: Exclude<Query, { show: 'stats' }>): Iterable<object> => {
+  const show = (q: Exclude<Query, { show: 'stats' }>): Iterable<object | undefined> => {
     switch (q.show) {
       case 'link': return rows.links(q)
       case 'addr': return rows.addresses(q)

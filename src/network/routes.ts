@@ -5,6 +5,7 @@ import * as ip4 from '../wire/ip4.js'
 import { NetworkError, type NextHopText, type Operation, type Query, type RouteRow } from './operations.js'
 import { addressOf, formatPrefix, hostAddressOf, prefixOf } from './parse.js'
 import type { AddressedEntry, Registry, StackEntry } from './registry.js'
+import { sortRoutes } from './route-order.js'
 
 type RouteOperation = Extract<Operation, { op: 'route.add' | 'route.replace' | 'route.append' | 'route.del' }>
 type RouteQuery = Extract<Query, { show: 'route' | 'route-get' }>
@@ -20,7 +21,7 @@ const PROTOCOL_NAMES = new Map(Object.entries(PROTOCOLS).map(([name, number]) =>
 const MAX_METRIC = 0xffffffff
 const MAX_WEIGHT = 256
 /** Rows of the table looked at between two rows of a show. */
-const SCAN_ROWS = 1024
+const SCAN_ROWS = 256
 
 export const createRouteCommands = (engine: Engine, registry: Registry) => {
   const { layer3, interfaces } = engine
@@ -163,9 +164,11 @@ export const createRouteCommands = (engine: Engine, registry: Registry) => {
     return q.type === undefined || TYPES[q.type] === r.type
   }
 
-  const order = (length: number): number => (length === 0 ? -1 : 32 - length)
-
-  function* list(q: Extract<RouteQuery, { show: 'route' }>): Generator<RouteRow> {
+  /**
+   * Rows come sorted from a small table; a large one gives them as it has them, a part at a time with `undefined` between the parts, so that
+   * the packet path is never kept waiting: `sortRoutes` puts them in order where there is time.
+   */
+  function* list(q: Extract<RouteQuery, { show: 'route' }>): Generator<RouteRow | undefined> {
     const prefix = q.prefix === undefined ? undefined : prefixOf(q.prefix)
     const device = q.dev === undefined ? undefined : registry.addressed(q.dev, q.router)
     if (q.type !== undefined && TYPES[q.type] === undefined) throw new NetworkError(`"${q.type}" is no type of route`, 2)
@@ -173,16 +176,15 @@ export const createRouteCommands = (engine: Engine, registry: Registry) => {
       : device !== undefined ? [device.kind === 'bridge' ? device : device.router] : [...registry.routers, ...registry.bridges]
     for (const owner of owners) {
       const table = routing.of(owner.stack)
-      const found: fib.RouteRow[] = []
       for (let cursor = 0; cursor >= 0;) {
+        const found: RouteRow[] = []
         cursor = table.scan(cursor, SCAN_ROWS, (id) => {
           const r = table.describe(id)
-          if (matches(q, prefix, device?.iface, r)) found.push(r)
+          if (matches(q, prefix, device?.iface, r)) found.push(rowOf(owner, r, q.table === 'all'))
         })
+        yield* sortRoutes(found)
+        if (cursor >= 0) yield undefined
       }
-      // As `ip route` lists them: by prefix, longer ones first, but the default route before all; then by metric
-      found.sort((a, b) => (a.prefix >>> 0) - (b.prefix >>> 0) || order(a.length) - order(b.length) || a.metric - b.metric)
-      for (const r of found) yield rowOf(owner, r, q.table === 'all')
     }
   }
 
@@ -214,6 +216,6 @@ export const createRouteCommands = (engine: Engine, registry: Registry) => {
 
   return {
     apply,
-    show: (q: RouteQuery): Iterable<RouteRow> => (q.show === 'route' ? list(q) : get(q))
+    show: (q: RouteQuery): Iterable<RouteRow | undefined> => (q.show === 'route' ? list(q) : get(q))
   }
 }
