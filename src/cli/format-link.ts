@@ -17,7 +17,8 @@ type LinkHead = Pick<AddrRow, 'ifindex' | 'ifname' | 'flags' | 'mtu' | 'operstat
   stats64?: LinkRow['stats64']
 }
 export type LinkText = LinkHead & Partial<Pick<LinkRow, 'linkinfo' | 'tapway'>>
-type AddressText = AddrRow['addr_info'][number] & { valid_life_time?: number; preferred_life_time?: number } & Record<string, unknown>
+type LifeTimes = 'valid_life_time' | 'preferred_life_time'
+type AddressText = Omit<AddrRow['addr_info'][number], LifeTimes> & { [key in LifeTimes]?: number } & Record<string, unknown>
 export type AddrText = LinkHead & { addr_info: readonly AddressText[]; router?: string }
 
 /** `router R ` behind what belongs to router R, or nothing where nobody would ask. */

@@ -12,6 +12,9 @@ import { linkName, type AddressedEntry, type LinkEntry, type Registry } from './
 type LinkQuery = Extract<Query, { show: 'link' }>
 type AddrQuery = Extract<Query, { show: 'addr' }>
 
+/** Addresses do not expire (INFINITY_LIFE_TIME of include/net/addrconf.h). */
+const FOREVER = 0xffffffff
+
 export const createLinkRows = (engine: Engine, registry: Registry) => {
   const { ports, interfaces, packets, fdb } = engine
 
@@ -116,7 +119,9 @@ export const createLinkRows = (engine: Engine, registry: Registry) => {
       prefixlen: a.prefixLength,
       scope: 'global',
       ...(isSecondary(e.iface, a) ? { secondary: true } : {}),
-      label: e.name
+      label: e.name,
+      valid_life_time: FOREVER,
+      preferred_life_time: FOREVER
     }))
   })
 

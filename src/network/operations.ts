@@ -94,6 +94,9 @@ export interface AddrRow {
     /** Not the first address of its network. */
     secondary?: true
     label: string
+    /** seconds; all bits set: for ever */
+    valid_life_time: number
+    preferred_life_time: number
   }[]
 }
 

@@ -101,8 +101,8 @@ const DETAILS = [
   'parentbus',
   'parentdev'
 ]
-/** Addresses here do not expire; the broadcast address follows from the prefix, as with `ip addr add` without brd. */
-const ADDRESS = ['valid_life_time', 'preferred_life_time', 'broadcast', 'dynamic', 'noprefixroute']
+/** The broadcast address follows from the prefix, as with `ip addr add` without brd. */
+const ADDRESS = ['broadcast', 'dynamic', 'noprefixroute']
 
 const start = (): Promise<Instance> => startTapway(NETWORK)
 
