@@ -11,7 +11,10 @@ fi
 
 name=demo-$$
 tapway() { node bin/tapway.js --name "$name" "$@"; }
-step() { printf '\n\033[1m$ %s\033[0m\n' "$*"; "$@"; }
+bold= plain=
+[ ! -t 1 ] || { bold=$'\033[1m' plain=$'\033[0m'; }
+show() { printf '\n%s$ %s%s\n' "$bold" "$*" "$plain"; }
+step() { show "$@"; "$@"; }
 server=
 log=$(mktemp)
 finish() {
@@ -47,7 +50,7 @@ for _ in $(seq 50); do
 done
 step tapway exec client -- iperf3 -c 10.1.2.2 -t 3 -f g
 # Something to be dropped: a network nobody knows, and a packet that lives for one hop
-printf '\n\033[1m$ %s\033[0m\n' 'tapway exec client -- ping -c 1 -t 1 10.1.2.2'
+show tapway exec client -- ping -c 1 -t 1 10.1.2.2
 tapway exec client -- ping -c 1 -W 1 -t 1 10.1.2.2 || true
 step tapway neigh show
 step tapway stats

@@ -6,7 +6,8 @@ import type { Single } from '../result.js'
 /** File and arguments. */
 const BENCHES: readonly (readonly string[])[] = [
   ['codecs'], ['tables'], ['pipeline', 'replay'],
-  ['pipeline', 'bridge', '1'], ['pipeline', 'bridge', '256'], ['pipeline', 'router', '1'], ['pipeline', 'router', '256']
+  ['pipeline', 'bridge', '1'], ['pipeline', 'bridge', '256'], ['pipeline', 'router', '1'], ['pipeline', 'router', '256'],
+  ['pipeline', 'bridge', '1', 'joined'], ['pipeline', 'router', '1', 'joined']
 ]
 export const MICRO_GROUPS = ['codecs', 'tables', 'pipeline'] as const
 

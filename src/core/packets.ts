@@ -10,6 +10,7 @@
  * - A slot is large (64 KiB) or small (2 KiB). The receive side reads into large slots; whoever holds a packet for longer
  *   than a turn calls `moveToSmall`, so that held packets cannot starve reception.
  */
+import { createColumns } from './columns.js'
 import { HEADROOM, LARGE_STRIDE, SMALL_DATA, SMALL_STRIDE } from './layout.js'
 import { NO_BUFFER, REASON_COUNT } from '../reason.js'
 
@@ -57,7 +58,7 @@ export const createPackets = (options: PoolOptions = {}) => {
   const u16 = new Uint16Array(arena)
   const i32 = new Int32Array(arena)
 
-  const column = () => new Int32Array(new SharedArrayBuffer(capacity * 4))
+  const column = createColumns(capacity, 17)
   const slot = column()
   const start = column()
   const length = column()

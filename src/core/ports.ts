@@ -6,6 +6,8 @@
  * shared memory with one writer, the data plane.
  */
 
+import { createColumns } from './columns.js'
+
 export const PORT_FREE = 0
 export const PORT_IO = 1 // frames leave by the I/O layer
 export const PORT_INTERFACE = 2 // frames leave to a layer-3 interface, row `interface`
@@ -37,7 +39,7 @@ export const PORT_CELLS = 8
 export type Ports = ReturnType<typeof createPorts>
 
 export const createPorts = (capacity = 4096) => {
-  const column = () => new Int32Array(new SharedArrayBuffer(capacity * 4))
+  const column = createColumns(capacity, 10, 32)
   const kind = column()
   const state = column() // P_ flags
   const bridge = column() // row of the bridge
