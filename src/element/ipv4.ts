@@ -133,7 +133,7 @@ export const createIpv4 = ({ packets, interfaces, routing, icmp, options, output
     const destination = ipv4.destination(view, o)
     const c = cache.slotOf(iface, source, destination)
     if (cache.holds(c, iface, source, destination) && header === ipv4.IPV4_HEADER && (flags[p]! & F_LINK_BROADCAST) === 0) {
-      forward(p, iface, cache.out[c]!, cache.gateway[c]!, source)
+      forward(p, iface, cache.outOf(c), cache.gatewayOf(c), source)
       return
     }
     if (isSpecial(source) || isSpecial(destination)) {

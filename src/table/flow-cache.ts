@@ -9,42 +9,47 @@ export interface Generations {
 }
 
 const BITS = 12
-const SIZE = 1 << BITS
+/** An entry is five words of eight, so that it lies in one cache line: source, destination, key, out, gateway. */
+const STRIDE = 8
+const SOURCE = 0
+const DESTINATION = 1
+const KEY = 2
+const OUT = 3
+const GATEWAY = 4
+const NO_KEY = -1
 /** Interface rows take the low bits of a key, the generation the others; after so many changes everything is forgotten. */
 const INTERFACE_BITS = 10
 const GENERATIONS = 1 << (31 - INTERFACE_BITS)
 
 export const createFlowCache = (routing: Generations) => {
-  const source = new Int32Array(SIZE)
-  const destination = new Int32Array(SIZE)
-  const key = new Int32Array(SIZE).fill(-1)
-  const out = new Int32Array(SIZE)
-  const gateway = new Int32Array(SIZE)
+  const t = new Int32Array(STRIDE << BITS).fill(NO_KEY)
   let age = 0
 
   const keyOf = (iface: number): number => {
     const g = routing.generation()
     if (((g / GENERATIONS) | 0) !== age) {
       age = (g / GENERATIONS) | 0
-      key.fill(-1)
+      t.fill(NO_KEY)
     }
     return iface | ((g % GENERATIONS) << INTERFACE_BITS)
   }
 
   return {
-    out, gateway,
+    /** Place of a flow's entry. */
     slotOf: (iface: number, from: number, to: number): number => {
       const h = Math.imul(from ^ Math.imul(iface + 1, 0x9e3779b1), 0x85ebca6b) ^ Math.imul(to, 0xc2b2ae35)
-      return Math.imul(h ^ (h >>> 15), 0x9e3779b1) >>> (32 - BITS)
+      return (Math.imul(h ^ (h >>> 15), 0x9e3779b1) >>> (32 - BITS)) * STRIDE
     },
     holds: (slot: number, iface: number, from: number, to: number): boolean =>
-      source[slot] === from && destination[slot] === to && keyOf(iface) === key[slot], // keyOf first: it may forget
+      t[slot + SOURCE] === from && t[slot + DESTINATION] === to && keyOf(iface) === t[slot + KEY], // keyOf first: it may forget
+    outOf: (slot: number): number => t[slot + OUT]!,
+    gatewayOf: (slot: number): number => t[slot + GATEWAY]!,
     put: (slot: number, iface: number, from: number, to: number, by: number, via: number): void => {
-      source[slot] = from
-      destination[slot] = to
-      key[slot] = keyOf(iface)
-      out[slot] = by
-      gateway[slot] = via
+      t[slot + KEY] = keyOf(iface)
+      t[slot + SOURCE] = from
+      t[slot + DESTINATION] = to
+      t[slot + OUT] = by
+      t[slot + GATEWAY] = via
     }
   }
 }

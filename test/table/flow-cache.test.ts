@@ -9,7 +9,7 @@ test('what was put holds for that flow, that interface and that generation', (t)
   t.false(cache.holds(c, 3, 0x0a010102, 0x0a010202))
   cache.put(c, 3, 0x0a010102, 0x0a010202, 7, -9)
   t.true(cache.holds(c, 3, 0x0a010102, 0x0a010202))
-  t.deepEqual([cache.out[c], cache.gateway[c]], [7, -9])
+  t.deepEqual([cache.outOf(c), cache.gatewayOf(c)], [7, -9])
   t.false(cache.holds(c, 2, 0x0a010102, 0x0a010202))
   t.false(cache.holds(c, 3, 0x0a010103, 0x0a010202))
   t.false(cache.holds(c, 3, 0x0a010102, 0x0a010203))
@@ -31,7 +31,7 @@ test('property: it never says more than was put in this generation, also when ge
       const c = cache.slotOf(s.iface, s.from, s.to)
       if (cache.holds(c, s.iface, s.from, s.to)) {
         hits++
-        t.is(cache.out[c], known.get(name)!)
+        t.is(cache.outOf(c), known.get(name)!)
       }
       if (s.put) {
         cache.put(c, s.iface, s.from, s.to, i, i)
