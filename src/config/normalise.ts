@@ -23,7 +23,7 @@ export const normalise = (shape: NetworkShape, instance: string): NetworkFile =>
   return {
     bridges: shape.bridges.map(([name, b]) => ({
       name, addresses: b.address, mac: macs.get(name)!, mtu: b.mtu,
-      ageingTime: b.ageing_time, fdbMaxLearned: b.fdb_max_learned
+      ageingTime: b.ageing_time, fdbMaxLearned: b.fdb_max_learned, devices: []
     })),
     routers: shape.routers.map(([name, r]) => ({
       name,
@@ -37,6 +37,7 @@ export const normalise = (shape: NetworkShape, instance: string): NetworkFile =>
       routes: r.routes.map(routeOf),
       neighbors: r.neighbors
     })),
+    vxlans: [],
     hosts: shape.hosts.map(([name, h]) => ({
       name,
       ...(h.netns !== undefined && { netns: h.netns }),

@@ -58,6 +58,66 @@ export interface Bridge {
   readonly ageingTime: number
   /** 0: no limit */
   readonly fdbMaxLearned: number
+  /** Existing devices that are its ports. */
+  readonly devices: readonly BridgeDevice[]
+}
+
+/** An existing network device plugged into a bridge (`bridges.*.ports.NAME.device`). */
+export interface BridgeDevice {
+  /** Name of the port. */
+  readonly name: string
+  readonly device: string
+  /** Namespace it is in: a name under /var/run/netns or an absolute path. Absent: that of the process. */
+  readonly netns?: string
+  readonly learning: boolean
+  readonly flood: boolean
+  readonly neighSuppress: boolean
+}
+
+/** A static entry of a VXLAN port's forwarding table. `mac` [0, 0] is the flood list. */
+export interface VxlanFdbEntry {
+  readonly mac: Mac
+  readonly dst: string
+  readonly vni?: number
+  readonly port?: number
+}
+
+/** A VXLAN port of a bridge; names and meaning of `ip link add type vxlan`. Underlay addresses are text in canonical form. */
+export interface Vxlan {
+  readonly name: string
+  readonly bridge: string
+  readonly mac: Mac
+  readonly mtu: number
+  /** VNI, 1..16777215 (0 is refused, as the kernel's tools do) */
+  readonly id: number
+  /** Absent: any address. */
+  readonly local?: string
+  readonly family: 4 | 6
+  readonly dstport: number
+  readonly srcport: readonly [low: number, high: number]
+  readonly remote: readonly string[]
+  readonly group?: string
+  readonly dev?: string
+  readonly learning: boolean
+  readonly proxy: boolean
+  readonly neighSuppress: boolean
+  /** 0: as the route says */
+  readonly ttl: number | 'inherit'
+  readonly tos: number | 'inherit'
+  readonly df: 'unset' | 'set' | 'inherit'
+  readonly udpcsum: boolean
+  /** seconds; 0: for ever */
+  readonly ageing: number
+  /** 0: no limit */
+  readonly maxaddress: number
+  readonly l2miss: boolean
+  readonly l3miss: boolean
+  readonly gbp: boolean
+  readonly innerVlan: 'pass' | 'drop'
+  /** Namespace of the underlay; absent: that of the process. */
+  readonly netns?: string
+  readonly fdb: readonly VxlanFdbEntry[]
+  readonly neighbors: readonly { readonly address: number; readonly lladdr: Mac }[]
 }
 
 export interface RouterInterface {
@@ -104,5 +164,6 @@ export interface Host {
 export interface NetworkFile {
   readonly bridges: readonly Bridge[]
   readonly routers: readonly Router[]
+  readonly vxlans: readonly Vxlan[]
   readonly hosts: readonly Host[]
 }

@@ -31,8 +31,37 @@ export type Operation =
       mac: string; netns: string; ifname: string
     }
   | { op: 'port.del'; name: string }
+  /**
+   * A VXLAN port of a bridge; keys as in `ip link add type vxlan`. `receive`, `send` and `send_df` are descriptors of its UDP sockets (those
+   * of `send_df` set DF); VXLANs that name the same descriptors share them, and are told apart by `id`.
+   */
+  | {
+      op: 'vxlan.add'; name: string; bridge: string; mac: string; mtu: number; id: number
+      /** Empty: any address. */
+      local: string; dstport: number; srcport: readonly [low: number, high: number]
+      group?: string; dev?: string
+      /** The first of the file's, for display: peers are entries of the FDB. */
+      remote?: string
+      learning: boolean; proxy: boolean; neigh_suppress: boolean
+      /** 0: as the route says */
+      ttl: number | 'inherit'; tos: number | 'inherit'; df: 'unset' | 'set' | 'inherit'; udpcsum: boolean
+      /** Seconds; 0: for ever. */
+      ageing: number
+      /** 0: no limit but the table's. */
+      maxaddress: number
+      l2miss: boolean; l3miss: boolean; gbp: boolean; inner_vlan: 'pass' | 'drop'
+      /** Of the underlay; empty: that of the process. */
+      netns: string
+      family: 4 | 6; receive: readonly number[]; send: readonly number[]; send_df: readonly number[]
+      /** Whether the sockets know UDP_SEGMENT. */
+      gso: boolean
+    }
+  | { op: 'vxlan.del'; name: string }
   // What commands change
-  | { op: 'link.set'; dev: string; router?: string; up?: boolean; mtu?: number; address?: string; forwarding?: boolean; learning?: boolean; flood?: boolean }
+  | {
+      op: 'link.set'; dev: string; router?: string; up?: boolean; mtu?: number; address?: string; forwarding?: boolean; learning?: boolean; flood?: boolean
+      neigh_suppress?: boolean
+    }
   | { op: 'addr.add' | 'addr.replace' | 'addr.del'; dev: string; router?: string; prefix: string; peer?: string }
   | {
       op: 'route.add' | 'route.replace' | 'route.append' | 'route.del'; router?: string; prefix: string; type?: RouteType; metric?: number
@@ -40,7 +69,11 @@ export type Operation =
     }
   | { op: 'neigh.add' | 'neigh.replace' | 'neigh.change' | 'neigh.del'; dev: string; router?: string; address: string; lladdr?: string; nud?: string }
   | { op: 'neigh.flush'; dev?: string; router?: string }
-  | { op: 'fdb.add' | 'fdb.append' | 'fdb.replace' | 'fdb.del'; mac: string; dev: string; state?: 'static' | 'dynamic' | 'permanent'; sticky?: boolean }
+  /** With `dst`, or `self` on a VXLAN port, an entry of the tunnel's own table; else of the bridge's. */
+  | {
+      op: 'fdb.add' | 'fdb.append' | 'fdb.replace' | 'fdb.del'; mac: string; dev: string; state?: 'static' | 'dynamic' | 'permanent'; sticky?: boolean
+      dst?: string; vni?: number; port?: number; self?: boolean; master?: boolean
+    }
   | { op: 'fdb.flush'; bridge?: string; dev?: string }
 
 /** What an operation leaves to whoever owns the devices: a port whose device has to follow. */
@@ -69,7 +102,7 @@ export interface LinkRow {
   link_type: 'ether'
   address: string
   broadcast: 'ff:ff:ff:ff:ff:ff'
-  linkinfo: { info_kind: 'bridge' | 'tap' | 'router'; info_data?: Record<string, unknown>; info_slave_kind?: 'bridge'; info_slave_data?: Record<string, unknown> }
+  linkinfo: { info_kind: 'bridge' | 'tap' | 'router' | 'vxlan' | 'device'; info_data?: Record<string, unknown>; info_slave_kind?: 'bridge'; info_slave_data?: Record<string, unknown> }
   stats64: {
     rx: { bytes: number; packets: number; errors: number; dropped: number; over_errors: number; multicast: number }
     tx: { bytes: number; packets: number; errors: number; dropped: number; carrier_errors: number; collisions: number }
@@ -133,6 +166,9 @@ export interface FdbRow {
   master?: string
   state: 'permanent' | 'static' | ''
   dst?: string
+  /** Of a tunnel's entry, where they differ from the tunnel's own. */
+  vni?: number
+  port?: number
   /** Seconds since last used and updated, with -s. */
   used?: number
   updated?: number
