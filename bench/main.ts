@@ -44,9 +44,11 @@ const isolated = (): void => {
   }
 }
 
+const loads = (o: BenchOptions): boolean => o.measures === undefined || o.measures.length > 0
+
 const measure = async (o: BenchOptions, results: Results): Promise<void> => {
   if (o.micro.length > 0) results.singles.push(...await runMicro(o.micro))
-  if (o.measures.length > 0) {
+  if (loads(o)) {
     compile()
     for (const scenario of o.scenarios) results.paired.push(...await runScenario(scenario, { ...o, say }))
   }
@@ -88,7 +90,7 @@ const main = async (): Promise<void> => {
     process.stdout.write(USAGE)
     return
   }
-  if (o.footprint || o.measures.length > 0) isolated()
+  if (o.footprint || loads(o)) isolated()
   const results: Results = { machine: describeMachine(ROOT), options: { runs: o.runs, seconds: o.seconds }, paired: [], singles: [] }
   await measure(o, results)
   write(o, results)

@@ -2,13 +2,16 @@
 import { parseArgs } from 'node:util'
 import { MICRO_GROUPS } from './micro/run.js'
 import { MEASURES, type Measure } from './paired/scenario.js'
-import { SCENARIOS, type Scenario } from './paired/side.js'
+import { SCENARIOS, UNDERLAYS, type Scenario, type Underlay } from './paired/side.js'
 import { POLL_MODES, type Poll } from './paired/tapway.js'
+import { isVxlan } from './paired/vxlan.js'
 
 export const USAGE = `npm run bench -- [options]
 
-  --scenario LIST   ${SCENARIOS.join(', ')} (both)
-  --only LIST       ${[...MEASURES, 'footprint', ...MICRO_GROUPS].join(', ')} (all)
+  --scenario LIST   ${SCENARIOS.join(', ')} (all)
+  --only LIST       ${[...MEASURES, 'footprint', ...MICRO_GROUPS].join(', ')}
+                    (the usual measures of each scenario, and all the rest)
+  --underlay NAME   what the tunnels of the vxlan scenarios go through: ${UNDERLAYS.join(', ')} (veth)
   --poll LIST       how Tapway waits: ${POLL_MODES.join(', ')}. All measures are taken in the first, round trips in all.
                     With one mode named, all measures are taken in it
   --runs N          runs of each side, by turns (5)
@@ -18,10 +21,12 @@ export const USAGE = `npm run bench -- [options]
 
 export interface BenchOptions {
   scenarios: readonly Scenario[]
-  measures: readonly Measure[]
+  /** Undefined: the usual ones of each scenario. */
+  measures: readonly Measure[] | undefined
   micro: readonly string[]
   footprint: boolean
   polls: readonly Poll[]
+  underlay: Underlay
   runs: number
   seconds: number
   out: string | undefined
@@ -47,21 +52,24 @@ const number = (option: string, text: string | undefined, usual: number): number
 export const readOptions = (argv: string[]): BenchOptions | undefined => {
   const { values } = parseArgs({
     args: argv, allowPositionals: false, options: {
-      scenario: { type: 'string' }, only: { type: 'string' }, poll: { type: 'string' }, runs: { type: 'string' }, seconds: { type: 'string' },
-      out: { type: 'string' }, help: { type: 'boolean', short: 'h' }
+      scenario: { type: 'string' }, only: { type: 'string' }, poll: { type: 'string' }, underlay: { type: 'string' }, runs: { type: 'string' },
+      seconds: { type: 'string' }, out: { type: 'string' }, help: { type: 'boolean', short: 'h' }
     }
   })
   if (values.help === true) return undefined
   const parts = choose('only', values.only, [...MEASURES, 'footprint', ...MICRO_GROUPS])
+  const [underlay] = choose('underlay', values.underlay ?? 'veth', UNDERLAYS)
+  if (underlay === undefined || values.underlay?.includes(',') === true) throw new Error(`--underlay is one of ${UNDERLAYS.join(', ')}`)
+  const scenarios = choose('scenario', values.scenario, SCENARIOS).filter((s) => underlay === 'veth' || isVxlan(s))
   const runs = number('runs', values.runs, 5)
   const seconds = number('seconds', values.seconds, 2)
   return {
-    scenarios: choose('scenario', values.scenario, SCENARIOS),
-    measures: MEASURES.filter((m) => parts.includes(m)),
+    scenarios,
+    measures: values.only === undefined ? undefined : MEASURES.filter((m) => parts.includes(m)),
     micro: MICRO_GROUPS.filter((m) => parts.includes(m)),
     footprint: parts.includes('footprint'),
-    polls: choose('poll', values.poll, POLL_MODES),
+    polls: choose('poll', values.poll, POLL_MODES), underlay,
     runs, seconds, out: values.out,
-    complete: values.scenario === undefined && values.only === undefined && values.poll === undefined && runs >= 5 && seconds >= 2
+    complete: [values.scenario, values.only, values.poll, values.underlay].every((v) => v === undefined) && runs >= 5 && seconds >= 2
   }
 }

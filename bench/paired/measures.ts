@@ -14,13 +14,21 @@ const UDP_PORT = 9000
 const FLOOD = fileURLToPath(new URL('../native/udpflood', import.meta.url))
 const SINK = fileURLToPath(new URL('../native/udpsink', import.meta.url))
 
-/** Does something, and how much processor time it took: of the machine and of Tapway. */
-const withCpu = async <T>(side: Side, action: () => Promise<T>): Promise<{ result: T; machine: number; own: number }> => {
+/** Does something, and how much processor time it took: of the machine, of Tapway, and of each of its processes where there are several. */
+const withCpu = async <T>(side: Side, action: () => Promise<T>): Promise<{ result: T; cpu: Figures }> => {
   const machine = machineSeconds()
-  const own = side.pid === undefined ? 0 : processSeconds(side.pid)
+  const before = side.pids.map(processSeconds)
   const result = await action()
-  return { result, machine: machineSeconds() - machine, own: side.pid === undefined ? 0 : processSeconds(side.pid) - own }
+  const own = side.pids.map((pid, i) => processSeconds(pid) - before[i]!)
+  return {
+    result,
+    cpu: {
+      [CPU_SECONDS]: machineSeconds() - machine, 'of these tapway': own.reduce((a, b) => a + b, 0),
+      ...(own.length < 2 ? {} : Object.fromEntries(own.map((seconds, i) => [`of these machine ${i + 1}`, seconds])))
+    }
+  }
 }
+const CPU_SECONDS = 'CPU seconds'
 
 interface IperfReport {
   end: { sum_received: { bits_per_second: number; bytes: number }; sum_sent: { retransmits: number } }
@@ -32,14 +40,14 @@ export const tcp = async (side: Side, streams: number, seconds: number): Promise
     inNetns(side.server, 'iperf3', '-s', '-1', '-p', String(TCP_PORT), '--forceflush'), (line) => line.startsWith('Server listening')
   )
   try {
-    const { result, machine, own } = await withCpu(side, () => run(inNetns(
+    const { result, cpu } = await withCpu(side, () => run(inNetns(
       side.client, 'iperf3', '-J', '-c', side.serverAddress, '-p', String(TCP_PORT), '-t', String(seconds), '-P', String(streams)
     )))
     const { end } = JSON.parse(result) as IperfReport
     const gigabits = (end.sum_received.bytes * 8) / 1e9
     return {
-      'Gbit/s': end.sum_received.bits_per_second / 1e9, 'Gbit per CPU second': gigabits / machine, 'CPU seconds': machine,
-      'of these tapway': own, retransmits: end.sum_sent.retransmits
+      'Gbit/s': end.sum_received.bits_per_second / 1e9, 'Gbit per CPU second': gigabits / cpu[CPU_SECONDS]!, ...cpu,
+      retransmits: end.sum_sent.retransmits
     }
   } finally {
     await server.stop()
@@ -78,14 +86,14 @@ export const udp = async (side: Side, seconds: number): Promise<Figures> => {
   const sink = await serve(inNetns(side.server, SINK, String(UDP_PORT)), (line) => line === 'ready')
   try {
     const before = datagrams(sink.pid)
-    const { result, machine, own } = await withCpu(side, () =>
+    const { result, cpu } = await withCpu(side, () =>
       run(inNetns(side.client, FLOOD, 'eth0', String(seconds * 1000), Buffer.from(frame).toString('hex'))))
     const after = datagrams(sink.pid)
     const sender = JSON.parse(result) as { sent: number; seconds: number }
     const taken = after.received - before.received
     const arrived = taken + after.overflowed - before.overflowed
     return {
-      'kpps': arrived / sender.seconds / 1e3, 'kpackets per CPU second': arrived / machine / 1e3, 'CPU seconds': machine, 'of these tapway': own,
+      'kpps': arrived / sender.seconds / 1e3, 'kpackets per CPU second': arrived / cpu[CPU_SECONDS]! / 1e3, ...cpu,
       'kpps sent': sender.sent / sender.seconds / 1e3, 'kpps read by the receiver': taken / sender.seconds / 1e3
     }
   } finally {
@@ -95,12 +103,12 @@ export const udp = async (side: Side, seconds: number): Promise<Figures> => {
 
 /** Average round trip of a ping flood: a request as soon as the reply to the last one is there. */
 export const roundTrip = async (side: Side, count: number, seconds: number): Promise<Figures> => {
-  const { result, machine, own } = await withCpu(side, () =>
+  const { result, cpu } = await withCpu(side, () =>
     run(inNetns(side.client, 'ping', '-f', '-q', '-c', String(count), '-w', String(seconds), side.serverAddress), { mayFail: true }))
   const times = /= ([\d.]+)\/([\d.]+)\/([\d.]+)\/([\d.]+) ms/.exec(result)
   const received = Number(/(\d+) received/.exec(result)?.[1] ?? 0)
   if (times === null || received === 0) throw new Error(`no reply from ${side.serverAddress} in ${side.client}: ${result.trim()}`)
   return {
-    'µs': Number(times[2]) * 1000, 'µs at least': Number(times[1]) * 1000, 'CPU seconds': machine, 'of these tapway': own, replies: received
+    'µs': Number(times[2]) * 1000, 'µs at least': Number(times[1]) * 1000, ...cpu, replies: received
   }
 }

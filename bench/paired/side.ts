@@ -8,15 +8,23 @@ export interface Side {
   serverAddress: string
   /** What the client must know to send by itself: the next hop's address. */
   nextHop: string
-  /** The process that forwards; none when the kernel does. */
-  pid?: number
+  /** The processes that forward, in the order of the path; none where the kernel does. */
+  pids: readonly number[]
   /** Tapway takes no processor time while the other side is measured. */
   pause(): void
   resume(): void
 }
 
-export type Scenario = 'bridge' | 'router'
-export const SCENARIOS: readonly Scenario[] = ['bridge', 'router']
+/**
+ * `vxlan`: two machines joined by a tunnel, each with one of the hosts behind a bridge. In `vxlan-send` and `vxlan-receive` Tapway is
+ * the sending or the receiving machine and the kernel the other one; what they are compared with is the kernel on both.
+ */
+export const SCENARIOS = ['bridge', 'router', 'vxlan', 'vxlan-send', 'vxlan-receive'] as const
+export type Scenario = (typeof SCENARIOS)[number]
+
+/** What lies between the machines: a veth pair as it is, or one that can do no more than a plain network card. */
+export const UNDERLAYS = ['veth', 'nic'] as const
+export type Underlay = (typeof UNDERLAYS)[number]
 
 export interface Plan {
   clientAddress: string
@@ -26,8 +34,11 @@ export interface Plan {
   gateways?: readonly [string, string]
 }
 
+const OVERLAY: Plan = { clientAddress: '10.0.10.2', serverAddress: '10.0.10.3', prefixLength: 24 }
+
 /** The addresses of a scenario, the same on both sides. */
 export const PLANS: Readonly<Record<Scenario, Plan>> = {
   bridge: { clientAddress: '10.1.1.2', serverAddress: '10.1.1.3', prefixLength: 24 },
-  router: { clientAddress: '10.1.1.2', serverAddress: '10.1.2.2', prefixLength: 24, gateways: ['10.1.1.1', '10.1.2.1'] }
+  router: { clientAddress: '10.1.1.2', serverAddress: '10.1.2.2', prefixLength: 24, gateways: ['10.1.1.1', '10.1.2.1'] },
+  vxlan: OVERLAY, 'vxlan-send': OVERLAY, 'vxlan-receive': OVERLAY
 }

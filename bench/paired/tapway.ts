@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { atEnd, serve, type Service } from './command.js'
+import { atEnd, inNetns, serve, type Service } from './command.js'
 import { PLANS, type Scenario, type Side } from './side.js'
 
 export const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
@@ -35,21 +35,42 @@ const networkFile = (scenario: Scenario): string => {
   ].join('\n')
 }
 
-/** Starts `tapway up FILE` and waits until it is ready; it ends with the enclosing scope. */
-export const tapwayUp = (file: string, name: string, ...options: string[]): Promise<Service> =>
-  serve([process.execPath, COMMAND, 'up', file, '--name', name, '--log-level', 'warn', ...options], (line) => line.startsWith('ready'))
+const upWords = (file: string, name: string, options: readonly string[]): string[] =>
+  [process.execPath, COMMAND, 'up', file, '--name', name, '--log-level', 'warn', ...options]
 
-export const createTapwaySide = async (scenario: Scenario, poll: Poll): Promise<Side> => {
+const isReady = (line: string): boolean => line.startsWith('ready')
+
+/** Starts `tapway up FILE` and waits until it is ready; it ends with the enclosing scope. */
+export const tapwayUp = (file: string, name: string, ...options: string[]): Promise<Service> => serve(upWords(file, name, options), isReady)
+
+/**
+ * Starts an instance on the text of a network file, inside a namespace where one is given, and waits until it is ready. Its process
+ * id; it ends with the enclosing scope.
+ */
+export const startTapway = async (text: string, name: string, poll: Poll, netns?: string): Promise<number> => {
   const folder = mkdtempSync(join(tmpdir(), 'tapway-bench-'))
   atEnd(() => rmSync(folder, { recursive: true, force: true }))
-  const file = join(folder, `${scenario}.yaml`)
-  writeFileSync(file, networkFile(scenario))
-  const { pid } = await tapwayUp(file, 'bench', ...(poll === DEFAULT_POLL ? [] : ['--poll', poll]))
-  const { clientAddress, serverAddress, gateways } = PLANS[scenario]
+  const file = join(folder, `${name}.yaml`)
+  writeFileSync(file, text)
+  const words = upWords(file, name, poll === DEFAULT_POLL ? [] : ['--poll', poll])
+  const { pid } = await serve(netns === undefined ? words : inNetns(netns, ...words), isReady)
   // A stopped process cannot end: it goes on before anybody stops it for good.
   atEnd(() => process.kill(pid, 'SIGCONT'))
+  return pid
+}
+
+/** `pause` and `resume` of a side that these processes make up. */
+export const pausing = (pids: readonly number[]): Pick<Side, 'pids' | 'pause' | 'resume'> => {
+  const toAll = (signal: NodeJS.Signals) => (): void => {
+    for (const pid of pids) process.kill(pid, signal)
+  }
+  return { pids, pause: toAll('SIGSTOP'), resume: toAll('SIGCONT') }
+}
+
+export const createTapwaySide = async (scenario: Scenario, poll: Poll): Promise<Side> => {
+  const pid = await startTapway(networkFile(scenario), 'bench', poll)
+  const { clientAddress, serverAddress, gateways } = PLANS[scenario]
   return {
-    name: 'tapway', client: CLIENT, server: SERVER, clientAddress, serverAddress, nextHop: gateways?.[0] ?? serverAddress, pid,
-    pause: () => process.kill(pid, 'SIGSTOP'), resume: () => process.kill(pid, 'SIGCONT')
+    name: 'tapway', client: CLIENT, server: SERVER, clientAddress, serverAddress, nextHop: gateways?.[0] ?? serverAddress, ...pausing([pid])
   }
 }
