@@ -80,6 +80,28 @@ export const ICMP_IGNORED = reason('icmp-ignored', 'ICMP message that needs no a
 export const UDP_MALFORMED = reason('udp-malformed', 'UDP datagram with a wrong length or checksum')
 export const TCP_MALFORMED = reason('tcp-malformed', 'TCP segment too short or with a wrong checksum')
 
+// Tunnels, received
+export const VXLAN_TRUNCATED = reason('vxlan-truncated', 'shorter than a VXLAN header (8 bytes)')
+export const VXLAN_FLAGS_INVALID = reason('vxlan-flags-invalid', 'the I flag of the VXLAN header is not set (RFC 7348 5)')
+export const VXLAN_RESERVED_BITS = reason('vxlan-reserved-bits', 'a reserved bit of the VXLAN header is set (group policy without gbp?)')
+export const VXLAN_VNI_UNKNOWN = reason('vxlan-vni-unknown', 'no VXLAN port here has that VNI')
+export const VXLAN_INNER_MALFORMED = reason('vxlan-inner-malformed', 'the frame in the tunnel is shorter than an Ethernet header, or too large to be one')
+export const VXLAN_INNER_VLAN = reason('vxlan-inner-vlan', 'the frame in the tunnel has a VLAN tag, and inner_vlan is drop (RFC 7348 6.1)')
+export const VXLAN_OWN_SOURCE = reason('vxlan-own-source', 'the frame in the tunnel claims the source address of the VXLAN port itself')
+export const VXLAN_STATION_ELSEWHERE = reason('vxlan-station-elsewhere', 'a static entry says that this station is behind another peer')
+export const ECN_INVALID = reason('ecn-invalid', 'congestion was marked on the way for a packet that does not take part (RFC 6040 4.2)')
+
+// Tunnels, sent
+export const NO_REMOTE = reason('no-remote', 'the tunnel has no entry for the station and no peer to flood to')
+export const UNDERLAY_MTU = reason('underlay-mtu', 'the underlay did not take a packet of that size')
+export const UNDERLAY_UNREACHABLE = reason('underlay-unreachable', 'the underlay has no route, link or source address to send from')
+export const PEER_UNREACHABLE = reason('peer-unreachable', 'the peer said that nobody listens at its UDP port')
+
+// ARP of tunnels
+export const TUNNEL_ARP_NO_REQUEST = reason('tunnel-arp-no-request', 'an ARP packet other than a request for a station; none goes into a tunnel with proxy')
+export const TUNNEL_ARP_UNANSWERED = reason('tunnel-arp-unanswered', 'ARP request into a tunnel with proxy: its target has no usable neighbour entry there, or is on this side')
+export const TUNNEL_ARP_SUPPRESSED = reason('tunnel-arp-suppressed', 'ARP request for a station on this side, kept out of a tunnel with neigh_suppress')
+
 /** All reasons by number; row 0 is OK. */
 export const REASONS: readonly ReasonRow[] = rows
 export const REASON_COUNT = rows.length

@@ -50,6 +50,7 @@ export const createReplayIo = (packets: Packets, rings: Rings): ReplayIo => {
       }
     },
     sent: () => sent,
+    sumRanges: () => undefined,
     exchange: () => {
       // A super-frame is gathered from as many parts as it has datagrams
       for (let i = 0, e = 0; i < control[CTL_TX_COUNT]!; i++, e += TX_STRIDE) sent += tx[e] === TX_WRITEV ? tx[e + 3]! : 1

@@ -24,8 +24,8 @@ const network = createNetwork({
   seed: setup.seed,
   poll: setup.poll,
   makeIo: (packets, rings) => (io = createNativeIo(packets, rings, setup.eventFd)),
-  attachPort: (row, descriptor, vnetHeader) => io!.addPort(row, descriptor, vnetHeader),
-  detachPort: (row) => io!.removePort(row),
+  attachPort: (tag, descriptor, kind, header) => io!.addPort(tag, descriptor, kind, header),
+  detachPort: (tag) => io!.removePort(tag),
   onDeviceLost: (name, errno) => reply({ event: 'device-lost', port: name, errno })
 })
 

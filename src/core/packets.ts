@@ -19,6 +19,8 @@ export const F_NEEDS_CSUM = 1 // the L4 checksum field holds the pseudo-header s
 export const F_CSUM_OK = 2 // somebody verified the L4 checksum
 export const F_LINK_BROADCAST = 4 // the frame came to a link broadcast or multicast address
 export const F_OWN = 8 // made by this router or bridge itself
+export const F_SHARED = 32 // a slice whose bytes another packet has, too
+export const F_SLICE = 16 // one of several in a slot, each with bytes of its own; nothing may be written before `start`
 
 export const LARGE = 0
 export const SMALL = 1
@@ -38,6 +40,8 @@ export interface PoolOptions {
   packets?: number
   largeSlots?: number
   smallSlots?: number
+  /** Bytes for headers that cannot stand before their packets' bytes: of shared packets, of segments. */
+  scratchBytes?: number
   /** How many ports may have their own drop counters; ports beyond count in the totals only. */
   ports?: number
 }
@@ -50,15 +54,17 @@ export const createPackets = (options: PoolOptions = {}) => {
   const largeSlots = options.largeSlots ?? 256
   const smallSlots = options.smallSlots ?? 4096
   const portRows = options.ports ?? 4096
+  const scratchBytes = options.scratchBytes ?? 512 << 10
   const slotCount = largeSlots + smallSlots
 
-  const arena = new SharedArrayBuffer(largeSlots * LARGE_STRIDE + smallSlots * SMALL_STRIDE)
+  const scratch = largeSlots * LARGE_STRIDE + smallSlots * SMALL_STRIDE
+  const arena = new SharedArrayBuffer(scratch + scratchBytes + 8)
   const bytes = new Uint8Array(arena)
   const view = new DataView(arena)
   const u16 = new Uint16Array(arena)
   const i32 = new Int32Array(arena)
 
-  const column = createColumns(capacity, 17)
+  const column = createColumns(capacity, 18)
   const slot = column()
   const start = column()
   const length = column()
@@ -76,6 +82,8 @@ export const createPackets = (options: PoolOptions = {}) => {
   const mark = column()
   const remote = column()
   const next = column() // link of whatever list holds the packet
+  // Of a super-frame that came in pieces: bytes from one piece's payload to the next one's; 0: all lies together
+  const stride = column()
 
   const freePackets = new Int32Array(capacity)
   let freePacketCount = 0
@@ -123,6 +131,7 @@ export const createPackets = (options: PoolOptions = {}) => {
     gsoType[p] = 0
     gsoSize[p] = 0
     mark[p] = 0
+    stride[p] = 0
     return p
   }
 
@@ -175,6 +184,21 @@ export const createPackets = (options: PoolOptions = {}) => {
   }
 
   /**
+   * A packet for `size` bytes at `at` of the slot of `from`, which no other packet looks at: one of several frames that came together.
+   * -1 when no row is free; the loss is counted.
+   */
+  const slice = (from: number, at: number, size: number, port: number): number => {
+    balance[B_PIECES]!++
+    if (freePacketCount === 0) {
+      countDrop(NO_BUFFER, port)
+      return -1
+    }
+    const p = row(slot[from]!, at, size, port)
+    flags[p] = F_SLICE
+    return p
+  }
+
+  /**
    * A second packet on the same bytes (flood); both are read-only from then on, until one has ended. -1 when no row is free;
    * the copy that could not be made is counted as lost.
    */
@@ -185,7 +209,10 @@ export const createPackets = (options: PoolOptions = {}) => {
       return -1
     }
     const c = row(slot[p]!, start[p]!, length[p]!, inPort[p]!)
+    // A slice's bytes were its own; now they are two packets'
+    if ((flags[p]! & F_SLICE) !== 0) flags[p] = flags[p]! | F_SHARED
     flags[c] = flags[p]!
+    stride[c] = stride[p]!
     gsoType[c] = gsoType[p]!
     gsoSize[c] = gsoSize[p]!
     csumStart[c] = csumStart[p]!
@@ -197,14 +224,32 @@ export const createPackets = (options: PoolOptions = {}) => {
   }
 
   /** True when another packet has the same bytes: they must not be written. */
-  const isShared = (p: number): boolean => slotRefs[slot[p]!]! > 1
+  const isShared = (p: number): boolean => slotRefs[slot[p]!]! > 1 && (flags[p]! & (F_SLICE | F_SHARED)) !== F_SLICE
+
+  /** Puts the bytes of a packet together at `to`, which may be where it is: pieces only move towards the front. */
+  const collect = (p: number, to: number): void => {
+    const at = start[p]!
+    const end = length[p]!
+    if (stride[p] === 0) {
+      if (to !== at) bytes.copyWithin(to, at, at + end)
+      return
+    }
+    const size = gsoSize[p]!
+    const headers = headerLength[p]!
+    if (to !== at) bytes.copyWithin(to, at, at + Math.min(end, headers + size))
+    for (let o = headers + size, from = at + headers + stride[p]!; o < end; o += size, from += stride[p]!) {
+      bytes.copyWithin(to + o, from, from + Math.min(size, end - o))
+    }
+    stride[p] = 0
+  }
 
   const move = (p: number, kind: number): boolean => {
     const from = slot[p]!
     const s = takeSlot(kind)
     if (s < 0) return false
     const at = slotData[s]!
-    bytes.copyWithin(at, start[p]!, start[p]! + length[p]!)
+    collect(p, at)
+    flags[p] = flags[p]! & ~(F_SLICE | F_SHARED)
     l3[p] = l3[p]! - start[p]! + at
     l4[p] = l4[p]! - start[p]! + at
     start[p] = at
@@ -221,6 +266,14 @@ export const createPackets = (options: PoolOptions = {}) => {
 
   /** Makes a packet's bytes its own, by copying them if they are shared. False when the pool is empty (nothing changed). */
   const makeWritable = (p: number): boolean => !isShared(p) || move(p, length[p]! <= SMALL_DATA ? SMALL : LARGE)
+
+  /** Puts the pieces of a super-frame together; to be called by who looks at its payload. False when the pool is empty (nothing changed). */
+  const linearize = (p: number): boolean => {
+    if (stride[p] === 0) return true
+    if (isShared(p)) return move(p, LARGE)
+    collect(p, start[p]!)
+    return true
+  }
 
   const countDrop = (reason: number, port: number): void => {
     balance[B_DROPPED]!++
@@ -254,9 +307,9 @@ export const createPackets = (options: PoolOptions = {}) => {
 
   return {
     capacity, largeSlots, smallSlots, arena, bytes, view, u16, i32,
-    slot, start, length, inPort, flags, gsoType, gsoSize, csumStart, csumOffset, headerLength, vlan, l3, l4, flowHash, mark, remote, next,
-    slotData, balance, drops, portDrops,
-    takeSlot, giveSlot, received, originate, piece, copy, isShared, moveToSmall, makeWritable, drop, transmitted, delivered, merged,
+    slot, start, length, inPort, flags, gsoType, gsoSize, csumStart, csumOffset, headerLength, vlan, l3, l4, flowHash, mark, remote, next, stride,
+    scratch, scratchBytes, slotData, balance, drops, portDrops,
+    takeSlot, giveSlot, received, originate, piece, slice, copy, isShared, linearize, moveToSmall, makeWritable, drop, transmitted, delivered, merged,
     /** Rows in use; with the balance: created minus ended. */
     packetsInUse: () => capacity - freePacketCount,
     freeSlots: (kind: number) => (kind === LARGE ? freeLargeCount : freeSmallCount)

@@ -10,7 +10,8 @@ import { createColumns } from './columns.js'
 
 export const PORT_FREE = 0
 export const PORT_IO = 1 // frames leave by the I/O layer
-export const PORT_INTERFACE = 2 // frames leave to a layer-3 interface, row `interface`
+export const PORT_INTERFACE = 2 // frames leave to a layer-3 interface, row `layer3`
+export const PORT_TUNNEL = 3 // frames leave by a tunnel, row `layer3`
 
 /** Offloads a port takes on transmit; the virtio-net features of linux/if_tun.h. */
 export const OFFLOAD_CSUM = 1
@@ -25,6 +26,7 @@ export const P_LEARNING = 4
 export const P_FLOOD = 8 // unknown unicast is flooded to it
 export const P_FORWARDING = P_UP | P_CARRIER
 export const P_CAPTURE = 16 // somebody watches it
+export const P_NEIGH_SUPPRESS = 32 // ARP requests for known neighbours are answered here and not sent
 
 /** Cells of a port's counters. */
 export const C_RX_PACKETS = 0
@@ -48,7 +50,7 @@ export const createPorts = (capacity = 4096) => {
   const offloads = column() // OFFLOAD_ flags
   const handle = column() // the I/O layer's name for it (a file descriptor, a memory port)
   const vnetHeader = column() // bytes of virtio-net header before each frame of the device: 0 or 10
-  const layer3 = column() // interface row, for PORT_INTERFACE
+  const layer3 = column() // interface row for PORT_INTERFACE, tunnel row for PORT_TUNNEL
   const generation = column() // raised when the row is given to another port
   const counters = new Float64Array(new SharedArrayBuffer(capacity * PORT_CELLS * 8))
   let used = 0

@@ -15,7 +15,9 @@ import {
 } from '../port/rings.js'
 import { PORT_DOWN, TX_ERROR, TX_QUEUE_FULL } from '../reason.js'
 import { createFdb } from '../table/fdb.js'
+import { createRemotes } from '../table/remotes.js'
 import { createInterfaces } from '../table/interfaces.js'
+import { createTunnels } from '../table/tunnels.js'
 import { createLayer3 } from './layer3.js'
 import { createReceive } from './receive.js'
 
@@ -64,9 +66,13 @@ export const createEngine = (options: EngineOptions) => {
   const { readClock, random } = options
   const packets = createPackets(options.pool)
   const ports = createPorts()
-  const rings = createRings(packets, options.batch)
+  const remotes = createRemotes()
+  const rings = createRings(packets, remotes.addresses, options.batch)
   const interfaces = createInterfaces()
   const fdb = createFdb({ seed: Math.floor(random() * 0x7fffffff) })
+  const tunnels = createTunnels()
+  // Of VXLAN ports: filtering id and bridge are the tunnel's row, port is the row of the remote
+  const tunnelFdb = createFdb({ seed: Math.floor(random() * 0x7fffffff) })
   const clock = { now: readClock(), second: 0 }
   const io = options.makeIo(packets, rings)
   const { control, rx, rxSlotIds, tx, txPacket, txPort } = rings
@@ -234,7 +240,7 @@ export const createEngine = (options: EngineOptions) => {
   control[CTL_RX_COUNT] = 0
 
   return {
-    packets, ports, rings, interfaces, fdb, clock, io, bridge, layer3, turn,
+    packets, ports, rings, interfaces, fdb, tunnels, tunnelFdb, remotes, clock, io, bridge, layer3, turn,
     /** Watches the ports whose P_CAPTURE flag is set; undefined ends it. */
     capture: (producer: TapRingProducer | undefined, bytesAFrame: number): void => {
       ring = producer

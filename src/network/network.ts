@@ -9,7 +9,7 @@ import {
 import { P_CAPTURE, P_CARRIER, P_FLOOD, P_LEARNING, P_UP, PORT_INTERFACE, PORT_IO } from '../core/ports.js'
 import type { TapRingProducer } from '../core/tap-ring.js'
 import { createEngine } from '../engine/engine.js'
-import type { Io, Rings } from '../port/rings.js'
+import { PORT_FILE, PORT_PACKET, type Io, type Rings } from '../port/rings.js'
 import { REASONS } from '../reason.js'
 import { STACK_BRIDGE, STACK_ROUTER } from '../table/interfaces.js'
 import { createAddresses } from './addresses.js'
@@ -31,9 +31,9 @@ export interface NetworkOptions {
   poll: 'sleep' | 'adaptive' | 'busy'
   pool?: PoolOptions
   makeIo: (packets: Packets, rings: Rings) => Io
-  /** Ties a port row to its device, and unties it. */
-  attachPort: (row: number, handle: number, vnetHeader: number) => void
-  detachPort: (row: number) => void
+  /** Has a descriptor watched (`kind` is PORT_FILE and so on of port/rings.ts) under a tag: a port's row, or SOCKET_TAGS and a socket's row. */
+  attachPort: (tag: number, handle: number, kind: number, vnetHeader: number) => void
+  detachPort: (tag: number) => void
   onDeviceLost?: (name: string, errno: number) => void
   /** Clocks of their own, for tests. */
   readClock?: () => number
@@ -182,7 +182,7 @@ export const createNetwork = (options: NetworkOptions) => {
     ports.handle[port] = o.handle
     ports.vnetHeader[port] = o.vnet_header
     ports.offloads[port] = o.offloads
-    options.attachPort(port, o.handle, o.vnet_header)
+    options.attachPort(port, o.handle, o.io === 'packet' ? PORT_PACKET : PORT_FILE, o.vnet_header)
     registry.ports.push({
       kind: 'port', name: o.name, bridge: b, ifindex: registry.nextIndex(), port, handle: o.handle, mac: o.mac, netns: o.netns, ifname: o.ifname
     })

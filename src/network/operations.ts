@@ -29,6 +29,8 @@ export type Operation =
   | {
       op: 'port.add'; name: string; bridge: string; mtu: number; handle: number; vnet_header: number; offloads: number
       mac: string; netns: string; ifname: string
+      /** What the descriptor is: a TAP, or the packet socket of an existing device. */
+      io?: 'tap' | 'packet'
     }
   | { op: 'port.del'; name: string }
   /**

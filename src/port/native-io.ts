@@ -4,7 +4,7 @@ import { createIo } from '../native.js'
 import type { Io, Rings } from './rings.js'
 
 export interface NativeIo extends Io {
-  addPort(port: number, descriptor: number, vnetHeader: number): void
+  addPort(tag: number, descriptor: number, kind: number, header: number): void
   removePort(port: number): void
 }
 
@@ -14,7 +14,8 @@ export const createNativeIo = (packets: Packets, rings: Rings, eventFd: number):
   })
   return {
     exchange: () => io.turn(),
-    addPort: (port, descriptor, vnetHeader) => io.addPort(port, descriptor, vnetHeader),
+    sumRanges: () => { throw new Error('being built') },
+    addPort: (tag, descriptor, kind, header) => io.addPort(tag, descriptor, header),
     removePort: (port) => io.removePort(port),
     close: () => io.close()
   }

@@ -17,7 +17,7 @@ const allowed: Record<string, readonly string[]> = {
   table: ['wire', 'reason.ts'],
   element: ['table', 'wire', 'core', 'reason.ts'],
   offload: ['wire', 'core', 'reason.ts'],
-  port: ['core', 'offload', 'native.ts', 'reason.ts'],
+  port: ['core', 'offload', 'wire', 'native.ts', 'reason.ts'],
   engine: ['element', 'offload', 'port', 'table', 'core', 'wire', 'reason.ts'],
   network: ['engine', 'element', 'table', 'port', 'core', 'wire', 'reason.ts'],
   capture: ['wire'],

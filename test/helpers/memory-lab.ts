@@ -34,7 +34,7 @@ export const createMemoryLab = (seed = 1, pool: PoolOptions = { packets: 4096, l
   const network = createNetwork({
     instance: 'test', seed, poll: 'sleep', pool,
     makeIo: (packets, rings) => (io = createMemoryIo(packets, rings)),
-    attachPort: (row, handle) => io!.bind(handle, row),
+    attachPort: (tag, handle) => io!.bind(handle, tag),
     detachPort: () => undefined,
     readClock: () => clock.now,
     wallClock: () => 1_700_000_000_000 + clock.now
