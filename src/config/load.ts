@@ -2,8 +2,11 @@
 import { readFile } from 'node:fs/promises'
 import { checkDuplicateAddresses, checkDuplicateMacs, checkPeers } from './check-addresses.js'
 import { checkBridges, checkNames, checkNamespaces } from './check-names.js'
+import { checkPorts } from './check-ports.js'
 import { checkRoutes } from './check-routes.js'
+import { checkVxlans } from './check-vxlans.js'
 import { readYaml } from './document.js'
+import { type Underlay, underlayOf } from './mtu.js'
 import { normalise } from './normalise.js'
 import { ConfigError, formatPath, type Problem, type Report } from './problem.js'
 import { type NetworkShape } from './schema.js'
@@ -17,19 +20,29 @@ export interface NetworkFileOptions {
   readonly instance?: string
 }
 
+export interface LoadOptions extends NetworkFileOptions {
+  /**
+   * MTU of the way to a VXLAN port's peers, asked for each without an `mtu` of its own, before anything is made. Undefined, or no function:
+   * taken for 1500.
+   */
+  readonly underlayMtu?: (underlay: Underlay) => Promise<number | undefined>
+}
+
 const check = (shape: NetworkShape, report: Report): void => {
   const stations = stationsOf(shape)
   checkNames(shape, report)
   checkBridges(shape, stations, report)
   checkNamespaces(shape, report)
+  checkPorts(shape, stations, report)
+  checkVxlans(shape, report)
   checkPeers(shape, report)
   checkDuplicateAddresses(stations, report)
   checkDuplicateMacs(stations, report)
   checkRoutes(shape, report)
 }
 
-/** Reads a network file's text (YAML 1.2 or JSON). Throws ConfigError; `fileName` is only for its messages. */
-export const parseNetworkFile = (text: string, fileName: string, options: NetworkFileOptions = {}): NetworkFile => {
+/** The checked shape of a text. Throws ConfigError. */
+const readShape = (text: string, fileName: string): NetworkShape => {
   const document = readYaml(text)
   const problems: Problem[] = document.problems.map((problem) => ({ file: fileName, ...problem, path: formatPath(problem.path) }))
   const report: Report = (path, message, at) => {
@@ -46,8 +59,14 @@ export const parseNetworkFile = (text: string, fileName: string, options: Networ
   stopAtProblems()
   check(shape!, report)
   stopAtProblems()
-  return normalise(shape!, options.instance ?? 'default')
+  return shape!
 }
+
+const DEFAULT_INSTANCE = 'default'
+
+/** Reads a network file's text (YAML 1.2 or JSON). Throws ConfigError; `fileName` is only for its messages. MTUs of underlays count as 1500. */
+export const parseNetworkFile = (text: string, fileName: string, options: NetworkFileOptions = {}): NetworkFile =>
+  normalise(readShape(text, fileName), options.instance ?? DEFAULT_INSTANCE, new Map())
 
 const READ_ERRORS: Record<string, string> = {
   ENOENT: 'no such file',
@@ -55,8 +74,8 @@ const READ_ERRORS: Record<string, string> = {
   EISDIR: 'a directory, not a file'
 }
 
-/** Reads a network file. Throws ConfigError, also when the file cannot be read. */
-export const loadNetworkFile = async (path: string, options?: NetworkFileOptions): Promise<NetworkFile> => {
+/** Reads a network file. Throws ConfigError, also when the file cannot be read, and what `underlayMtu` throws. */
+export const loadNetworkFile = async (path: string, options: LoadOptions = {}): Promise<NetworkFile> => {
   const refuse = (message: string): never => {
     throw new ConfigError([{ file: path, line: 0, column: 0, path: '', message: `cannot be read: ${message}` }])
   }
@@ -68,5 +87,11 @@ export const loadNetworkFile = async (path: string, options?: NetworkFileOptions
   } catch {
     refuse('not UTF-8 text')
   }
-  return parseNetworkFile(text, path, options)
+  const shape = readShape(text, path)
+  const mtus = new Map<string, number>()
+  for (const [name, vxlan] of shape.vxlans) {
+    const mtu = vxlan.mtu === undefined ? await options.underlayMtu?.(underlayOf(vxlan)) : undefined
+    if (mtu !== undefined) mtus.set(name, mtu)
+  }
+  return normalise(shape, options.instance ?? DEFAULT_INSTANCE, mtus)
 }

@@ -7,6 +7,7 @@ import {
 import { type Raw } from './document.js'
 import { elementNameFault, interfaceNameFault, nearest, sysctlNameFault } from './names.js'
 import { type Address, type Mac, type Prefix, type RouteType } from './types.js'
+import { parseUnderlay, type UnderlayAddress } from './underlay.js'
 
 /** What `parse` gives for a value that has the right form and still will not do. */
 class Refused {
@@ -85,6 +86,12 @@ export const elementName = name(elementNameFault)
 export const interfaceName = name(interfaceNameFault)
 export const sysctlName = name(sysctlNameFault)
 
+/** The name of an existing network device. */
+export const device = text('the name of a network device such as eth1', (name): string | Refused | undefined => {
+  const fault = name === 'lo' ? undefined : interfaceNameFault(name)
+  return fault === undefined ? name : new Refused(`${fault}: ${quote(name)}`)
+})
+
 export const mac = text('a MAC address such as 02:00:00:00:00:01', (raw): Mac | Refused | undefined => {
   const parsed = parseMac(raw)
   if (parsed === undefined) return undefined
@@ -151,4 +158,54 @@ export const netns = value('a name under /var/run/netns, a path such as /proc/12
 export const sysctlValue = value('text or a whole number', (raw) => {
   if (typeof raw === 'number') return Number.isSafeInteger(raw) ? String(raw) : undefined
   return typeof raw === 'string' && !/\p{Cc}/u.test(raw.replaceAll('\t', ' ')) ? raw : undefined
+})
+
+const underlay = <T>(expected: string, check: (address: UnderlayAddress) => T | Refused) =>
+  text(expected, (raw): T | Refused | undefined => {
+    const address = parseUnderlay(raw)
+    if (address !== undefined) return address.odd && !address.unspecified ? new Refused(`${address.text} cannot be the address of a tunnel's end`) : check(address)
+    const [bare, rest] = [raw.replace(/[/%].*$/s, ''), raw.replace(/^[^/%]*/s, '')]
+    const known = rest === '' ? undefined : parseUnderlay(bare)
+    if (known === undefined) return undefined
+    const extra = rest.startsWith('/') ? 'prefix length' : 'zone (the device is dev)'
+    return new Refused(`expected an address without ${extra}: ${known.text}, got ${quote(raw)}`)
+  })
+
+const IP_ADDRESS = 'an IPv4 or IPv6 address such as 192.168.77.1'
+
+/** Where a tunnel sends from; `unspecified` means any address of that family. */
+export const underlayLocal = underlay(IP_ADDRESS, (address) =>
+  address.multicast ? new Refused(`${address.text} is a multicast address; local is one of this machine's`) : address)
+
+/** Another end of a tunnel. */
+export const underlayPeer = underlay(IP_ADDRESS, (address) => {
+  if (address.multicast) return new Refused(`${address.text} is a multicast address; a multicast underlay is asked for by group and dev`)
+  return address.unspecified ? new Refused(`${address.text} is the address of nobody`) : address
+})
+
+/** The group that all ends of a tunnel listen to. */
+export const underlayGroup = underlay('a multicast address such as 239.1.1.1', (address) =>
+  address.multicast ? address : new Refused(`${address.text} is no multicast address; ends of their own address are remote`))
+
+/** TTL of outer packets; 0 (`auto`): as the socket has it. */
+export const ttl = value('a whole number from 0 to 255, auto or inherit', (raw): number | 'inherit' | undefined => {
+  if (raw === 'inherit') return raw
+  return raw === 'auto' ? 0 : octet(raw)
+})
+
+/** The octet that was TOS and is DSCP and ECN. */
+export const tos = value('a whole number from 0 to 255 or inherit', (raw): number | 'inherit' | undefined =>
+  raw === 'inherit' ? raw : octet(raw))
+
+const octet = (raw: Raw): number | undefined =>
+  typeof raw === 'number' && Number.isInteger(raw) && raw >= 0 && raw <= 255 ? raw + 0 : undefined
+
+const isPort = (raw: Raw | undefined): raw is number => typeof raw === 'number' && Number.isInteger(raw) && raw >= 1 && raw <= 65535
+
+/** Lowest and highest of a range of UDP ports, both within it. */
+export const portRange = value('[low, high], two ports from 1 to 65535', (raw): readonly [number, number] | Refused | undefined => {
+  if (!Array.isArray(raw) || raw.length !== 2) return undefined
+  const [low, high] = raw
+  if (!isPort(low) || !isPort(high)) return new Refused(`expected two ports from 1 to 65535, got [${describe(low)}, ${describe(high)}]`)
+  return low <= high ? [low, high] : new Refused(`${low} is above ${high}; expected [low, high]`)
 })

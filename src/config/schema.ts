@@ -5,9 +5,13 @@ import * as s from './scalars.js'
 
 /** Highest MTU of a TAP: 65535 without the Ethernet header (tun_net_initialize() of drivers/net/tun.c). */
 export const TAP_MAX_MTU = 65521
-const MIN_MTU = 68 // RFC 791 3.2
+export const MIN_MTU = 68 // RFC 791 3.2
 const MAX_MTU = 65535
+/** Highest MTU of a VXLAN port: what an IPv4 packet of 65535 bytes holds (vxlan_ether_setup() of drivers/net/vxlan). */
+export const VXLAN_MAX_MTU = 65485
 const UINT32 = 4294967295
+const MAX_VNI = 16777215
+const MAX_AGEING = UINT32 / 100 | 0 // what the kernel can count in hundredths of a second
 
 /** Separates the keys that are valid in a mapping, in the message of an issue `unrecognized_keys`: read by validate.ts. */
 export const KEY_SEPARATOR = ' '
@@ -55,13 +59,22 @@ const route = mapping({
 
 const neighbor = mapping({ address: s.stationAddress, lladdr: s.lladdr, dev: s.reference('an interface') })
 
+// Which keys go with which port is checked in check-ports.ts.
+const port = mapping({
+  device: s.device.optional(),
+  netns: s.netns.optional(),
+  learning: s.flag.optional(),
+  flood: s.flag.optional(),
+  neigh_suppress: s.flag.optional()
+})
+
 const bridge = mapping({
   address: oneOrMany(s.interfaceAddress),
   mac: s.mac.optional(),
-  mtu: s.integer(MIN_MTU, MAX_MTU).default(1500),
-  ageing_time: s.integer(0, UINT32 / 100 | 0, ' of seconds').default(300),
+  mtu: s.integer(MIN_MTU, MAX_MTU).optional(),
+  ageing_time: s.integer(0, MAX_AGEING, ' of seconds').default(300),
   fdb_max_learned: s.integer(0, 2147483647).default(65536),
-  ports: named(z.string(), z.unknown()), // see vxlans
+  ports: named(z.string(), port)
 })
 
 const routerInterface = mapping({
@@ -100,12 +113,45 @@ const host = mapping({
   sysctls: named(s.sysctlName, s.sysctlValue)
 })
 
+const vxlan = mapping({
+  bridge: s.reference('a bridge'),
+  id: s.integer(1, MAX_VNI),
+  local: s.underlayLocal.optional(),
+  dstport: s.integer(1, 65535).default(4789),
+  remote: oneOrMany(s.underlayPeer),
+  group: s.underlayGroup.optional(),
+  dev: s.device.optional(),
+  srcport: s.portRange.default([49152, 65535]), // RFC 7348 section 5
+  learning: s.flag.default(true),
+  proxy: s.flag.default(false),
+  neigh_suppress: s.flag.optional(),
+  ttl: s.ttl.default(64),
+  tos: s.tos.default(0),
+  df: s.word('unset', 'set', 'inherit').default('unset'),
+  udpcsum: s.flag.default(true),
+  ageing: s.integer(0, MAX_AGEING, ' of seconds').default(300),
+  maxaddress: s.integer(0, 2147483647).default(0),
+  l2miss: s.flag.default(false),
+  l3miss: s.flag.default(false),
+  gbp: s.flag.default(false),
+  inner_vlan: s.word('pass', 'drop').default('pass'),
+  mtu: s.integer(MIN_MTU, VXLAN_MAX_MTU).optional(),
+  mac: s.mac.optional(),
+  netns: s.netns.optional(),
+  fdb: list(mapping({
+    mac: s.lladdr,
+    dst: s.underlayPeer,
+    vni: s.integer(1, MAX_VNI).optional(),
+    port: s.integer(1, 65535).optional()
+  })).default([]),
+  neighbors: list(mapping({ address: s.stationAddress, lladdr: s.lladdr })).default([])
+})
+
 export const networkFile = mapping({
   version: s.version,
   bridges: named(s.elementName, bridge),
   routers: named(s.elementName, router),
-  // Entries are refused in unsupported.ts, and gone when the shape is looked at.
-  vxlans: named(z.string(), z.unknown()),
+  vxlans: named(s.elementName, vxlan),
   hosts: named(s.elementName, host)
 })
 
@@ -115,4 +161,6 @@ export type RouterShape = z.output<typeof router>
 export type RouterInterfaceShape = z.output<typeof routerInterface>
 export type HostShape = z.output<typeof host>
 export type HostInterfaceShape = z.output<typeof hostInterface>
+export type PortShape = z.output<typeof port>
+export type VxlanShape = z.output<typeof vxlan>
 export type RouteShape = z.output<typeof route>

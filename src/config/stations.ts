@@ -1,13 +1,13 @@
-/** Stations: whatever has a MAC address and perhaps IPv4 addresses on a bridge, in the file's order. */
+/** Stations: whatever has a MAC address and perhaps IPv4 addresses on a bridge, VXLAN ports among them. */
 import { type Path } from './problem.js'
 import { type HostInterfaceShape, type NetworkShape, type RouterInterfaceShape } from './schema.js'
 import { type Address, type Mac } from './types.js'
 
 export interface Station {
-  readonly kind: 'bridge' | 'router' | 'host'
-  /** The bridge, router or host it belongs to: one namespace. */
+  readonly kind: 'bridge' | 'router' | 'vxlan' | 'host'
+  /** The bridge, router, VXLAN port or host it belongs to: one namespace. */
   readonly owner: string
-  /** The port's name: `br0`, `router.eth1`, `client.eth0`. */
+  /** The port's name: `br0`, `router.eth1`, `vxlan1`, `client.eth0`. */
   readonly name: string
   readonly bridge: string
   readonly path: Path
@@ -39,6 +39,9 @@ export const stationsOf = (shape: NetworkShape): Station[] => {
     }
   }
   for (const [name, router] of shape.routers) add('router', name, router.interfaces)
+  for (const [name, { bridge, mac }] of shape.vxlans) {
+    stations.push({ kind: 'vxlan', owner: name, name, bridge, path: ['vxlans', name], addresses: [], mac })
+  }
   for (const [name, host] of shape.hosts) add('host', name, host.interfaces)
   return stations
 }

@@ -60,6 +60,17 @@ export interface Bridge {
   readonly fdbMaxLearned: number
   /** Existing devices that are its ports. */
   readonly devices: readonly BridgeDevice[]
+  /** What the file says about other ports of it. */
+  readonly portOptions: readonly PortOptions[]
+}
+
+/** Options of a port that the file makes, in the words of `bridge link set`: only those that it gives. */
+export interface PortOptions {
+  /** `client.eth0`, or the name of a VXLAN port (whose `neighSuppress` stands with it, not here). */
+  readonly port: string
+  readonly learning?: boolean
+  readonly flood?: boolean
+  readonly neighSuppress?: boolean
 }
 
 /** An existing network device plugged into a bridge (`bridges.*.ports.NAME.device`). */
@@ -92,11 +103,14 @@ export interface Vxlan {
   readonly id: number
   /** Absent: any address. */
   readonly local?: string
+  /** Of all addresses here; 4 where the file has none. */
   readonly family: 4 | 6
   readonly dstport: number
   readonly srcport: readonly [low: number, high: number]
   readonly remote: readonly string[]
+  /** Multicast address; `dev` is there then, and `remote` empty. */
   readonly group?: string
+  /** Device of the underlay to send by: needed for `group` and for link-local addresses. */
   readonly dev?: string
   readonly learning: boolean
   readonly proxy: boolean

@@ -8,8 +8,6 @@ import { type Report } from './problem.js'
 interface Row {
   /** Keys from the top, `*` for any. */
   readonly path: string
-  /** The key to name, when it is not the last. */
-  readonly key?: string
   /** Values that change nothing. */
   readonly harmless?: readonly Raw[]
 }
@@ -21,11 +19,9 @@ export const UNSUPPORTED: readonly Row[] = [
   { path: 'bridges.*.hello_time' },
   { path: 'bridges.*.max_age' },
   { path: 'bridges.*.forward_delay' },
-  { path: 'bridges.*.ports.*', key: 'ports' },
   { path: 'routers.*.interfaces.*.vlan' },
   { path: 'hosts.*.interfaces.*.vlan' },
-  { path: 'hosts.*.interfaces.*.link', harmless: ['tap'] },
-  { path: 'vxlans.*', key: 'vxlans' }
+  { path: 'hosts.*.interfaces.*.link', harmless: ['tap'] }
 ]
 
 /** Keys of the table that stand directly in the mapping at `path`: one may be meant by a key that is unknown. */
@@ -52,7 +48,7 @@ export const refuseUnsupported = (file: Raw, report: Report): void => {
     const take = (within: Mapping, key: string, path: readonly string[]): void => {
       const value = within.get(key)!
       within.delete(key)
-      if (row.harmless?.includes(value) !== true) report(path, `not supported yet: ${row.key ?? key}`, 'key')
+      if (row.harmless?.includes(value) !== true) report(path, `not supported yet: ${key}`, 'key')
     }
     visit(file, [])
   }

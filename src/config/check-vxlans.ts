@@ -1,0 +1,112 @@
+/** VXLAN ports: what the kernel would refuse (vxlan_config_validate() of drivers/net/vxlan/vxlan_core.c), and what could not work. */
+import { formatIp4 } from '../wire/ip4.js'
+import { formatMac, isGroup, isZero } from '../wire/mac.js'
+import { namespaceOf } from './check-names.js'
+import { familyOf, localOf, VXLAN_OVERHEAD, vxlanMaxMtu } from './mtu.js'
+import { type Path, type Report } from './problem.js'
+import { type NetworkShape, type VxlanShape } from './schema.js'
+import { type UnderlayAddress } from './underlay.js'
+
+type Placed = readonly [path: Path, address: UnderlayAddress]
+
+const addressesOf = ({ local, group, remote, fdb }: VxlanShape, path: Path): Placed[] => [
+  ...(local === undefined ? [] : [[[...path, 'local'], local] as const]),
+  ...(group === undefined ? [] : [[[...path, 'group'], group] as const]),
+  ...remote.map((address, i) => [[...path, 'remote', i], address] as const),
+  ...fdb.map(({ dst }, i) => [[...path, 'fdb', i, 'dst'], dst] as const)
+]
+
+/** One family, one scope, and a device where an address needs one. */
+const checkUnderlay = (name: string, vxlan: VxlanShape, path: Path, report: Report): void => {
+  const { local, group, remote, dev, mtu } = vxlan
+  const addresses = addressesOf(vxlan, path)
+  const family = familyOf(vxlan)
+  for (const [at, { family: own, text }] of addresses) {
+    if (own === family) continue
+    const first = addresses[0]!
+    report(at, `${text} is an IPv${own} address, and the underlay of ${name} is IPv${family}: ${String(first[0][2])} is ${first[1].text}`)
+  }
+  if (group !== undefined && remote.length > 0) {
+    report([...path, 'remote'], 'remote and group exclude each other; further ends beside a group are entries of fdb', 'key')
+  }
+  if (group !== undefined && dev === undefined) report([...path, 'group'], 'group needs dev, the device it is joined on', 'key')
+  const linkLocal = addresses.find(([, address]) => address.linkLocal)
+  if (linkLocal !== undefined && dev === undefined) {
+    report(linkLocal[0], `${linkLocal[1].text} is a link-local address: it needs dev, the device it is on`)
+  }
+  if (local !== undefined && !local.unspecified) {
+    remote.forEach((address, i) => {
+      if (address.family === local.family && address.linkLocal !== local.linkLocal) {
+        report([...path, 'remote', i], `${address.text} cannot be reached from ${local.text}: one is link-local, the other is not`)
+      }
+    })
+  }
+  if (mtu !== undefined && mtu > vxlanMaxMtu(family)) {
+    report([...path, 'mtu'], `expected at most ${vxlanMaxMtu(family)} over IPv${family} (${VXLAN_OVERHEAD[family]} bytes of headers), got ${mtu}`)
+  }
+}
+
+/** No destination twice for a station, and none that is this end itself. */
+const checkEntries = (vxlan: VxlanShape, path: Path, report: Report): void => {
+  const { id, dstport } = vxlan
+  const own = localOf(vxlan)
+  const ends = new Map<string, string>()
+  vxlan.remote.forEach(({ text }, i) => {
+    const at = [...path, 'remote', i]
+    if (ends.has(text)) report(at, `${text} stands here twice`)
+    else if (text === own) report(at, `${text} is the address of this end; remote is the other end`)
+    ends.set(text, 'in remote')
+  })
+  const flooded = new Map([...ends].map(([text, where]) => [`00:00:00:00:00:00 ${text} ${id} ${dstport}`, where]))
+  const stations = new Set<string>()
+  vxlan.fdb.forEach(({ mac, dst, vni = id, port = dstport }, i) => {
+    const at = [...path, 'fdb', i]
+    const text = formatMac(...mac)
+    if (dst.text === own && vni === id && port === dstport) {
+      report([...at, 'dst'], `${dst.text} is the address of this end; dst is where the station is`)
+    }
+    if (isGroup(mac[0]) || isZero(...mac)) {
+      const key = `${text} ${dst.text} ${vni} ${port}`
+      const where = flooded.get(key)
+      if (where !== undefined) report([...at, 'dst'], `${dst.text} stands ${where} already for ${text}`)
+      flooded.set(key, 'here')
+    } else if (stations.has(text)) {
+      report([...at, 'mac'], `${text} stands here twice; only group addresses and 00:00:00:00:00:00, the flood list, have several dst`)
+    }
+    stations.add(text)
+  })
+  const neighbors = new Set<number>()
+  vxlan.neighbors.forEach(({ address }, i) => {
+    if (neighbors.has(address)) report([...path, 'neighbors', i, 'address'], `${formatIp4(address)} stands here twice`)
+    neighbors.add(address)
+  })
+}
+
+/** No two ports that one datagram could be for (vxlan_vni_in_use()), and no two sockets that one port number could not be bound to. */
+const checkSockets = (vxlans: NetworkShape['vxlans'], report: Report): void => {
+  const seen: { name: string; id: number; local: string | undefined; binding: string }[] = []
+  for (const [name, vxlan] of vxlans) {
+    const { id, dstport, netns } = vxlan
+    const local = localOf(vxlan)
+    const binding = JSON.stringify([namespaceOf(netns), familyOf(vxlan), dstport])
+    const others = seen.filter((other) => other.binding === binding)
+    const same = others.find((other) => other.id === id && (other.local === local || other.local === undefined || local === undefined))
+    const clash = others.find((other) => (other.local === undefined) !== (local === undefined))
+    if (same !== undefined) report(['vxlans', name, 'id'], `id ${id} on UDP port ${dstport} is ${same.name}'s already`)
+    else if (clash !== undefined) {
+      const [any, one] = local === undefined ? [name, clash.name] : [clash.name, name]
+      report(['vxlans', name, local === undefined ? 'dstport' : 'local'],
+        `${any} listens on UDP port ${dstport} of every address, and ${one} on one of them; expected local in both or in neither, or another dstport`)
+    }
+    seen.push({ name, id, local, binding })
+  }
+}
+
+export const checkVxlans = (shape: NetworkShape, report: Report): void => {
+  for (const [name, vxlan] of shape.vxlans) {
+    const path = ['vxlans', name]
+    checkUnderlay(name, vxlan, path, report)
+    checkEntries(vxlan, path, report)
+  }
+  checkSockets(shape.vxlans, report)
+}
