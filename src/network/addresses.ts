@@ -15,6 +15,8 @@ type AddressOperation = Extract<Operation, { op: 'addr.add' | 'addr.replace' | '
 /** Local routes stay when an interface goes down; these go. */
 const LINK_ROUTES = new Set<number>([ROUTE_UNICAST, ROUTE_BROADCAST])
 
+export type Addresses = ReturnType<typeof createAddresses>
+
 export const createAddresses = (engine: Engine, registry: Registry) => {
   const { interfaces, layer3 } = engine
   const { routing } = layer3

@@ -14,6 +14,8 @@ const SCAN_SLOTS = 1024
 
 const bridgeOf = (e: LinkEntry): BridgeEntry => (e.kind === 'bridge' ? e : e.bridge)
 
+export type FdbCommands = ReturnType<typeof createFdbCommands>
+
 export const createFdbCommands = (engine: Engine, registry: Registry) => {
   const { fdb, clock } = engine
 

@@ -78,6 +78,8 @@ export type Operation =
     }
   | { op: 'fdb.flush'; bridge?: string; dev?: string }
 
+export type OperationOf<Name extends Operation['op']> = Extract<Operation, { op: Name }>
+
 /** What an operation leaves to whoever owns the devices: a port whose device has to follow. */
 export interface ApplyResult {
   device?: { handle: number; netns: string; ifname: string; up?: boolean; mtu?: number }
