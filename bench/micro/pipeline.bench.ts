@@ -3,8 +3,10 @@
  * half of them each way, of one flow or of many stations. What a core can decide, without the kernel's share of the work. The ports
  * take no UDP super-frames; `joined` is the same for ports that do: the datagrams of one flow are verified and leave as runs, which
  * costs here and pays at a TAP, where each write is a system call.
+ *
+ * `vxlan` is both ends of a tunnel in one engine: a frame comes in by a port, is encapsulated, its datagram (or the run of datagrams it is
+ * sent with) comes back by the socket of the other end, is decapsulated, and leaves by a port there. A packet counts once.
  */
-import type { Engine } from '../../src/engine/engine.js'
 import { createNetwork, type Network } from '../../src/network/network.js'
 import type { Operation } from '../../src/network/operations.js'
 import { VNET_HDR } from '../../src/core/layout.js'
@@ -12,7 +14,7 @@ import { udpFrame } from '../frames.js'
 import { single, type Goal } from '../result.js'
 import { median } from '../statistics.js'
 import { allocationOf, report, timeLoop } from './measure.js'
-import { createReplayIo, type ReplayFrame, type ReplayIo } from './replay-io.js'
+import { createReplayIo, type ReplayFrame, type ReplayIo, type ReplayPeer } from './replay-io.js'
 
 const PACKETS = 2_000_000
 /** Few enough that the young generation, 1 MiB at first, is not full before the end. */
@@ -23,6 +25,7 @@ const OFFLOADS = 7
 const OFFLOADS_WITH_USO = 15
 const BRIDGE_GOAL: Goal = { bound: 'at least', value: 8 }
 const ROUTER_GOAL: Goal = { bound: 'at least', value: 6 }
+const VXLAN_GOAL: Goal = { bound: 'at least', value: 5 }
 /** The least object has 16 bytes: below half a byte a packet nothing is allocated by packet, but once a batch (the clock's number). */
 const NO_ALLOCATION: Goal = { bound: 'at most', value: 0.5 }
 
@@ -33,14 +36,22 @@ const stationAddress = (side: number, n: number): string => `10.${side}.${n >> 8
 const FIRST = 10
 const ROUTER_MACS = ['02:00:00:00:01:01', '02:00:00:00:02:02']
 
-const open = (operations: Operation[]): { network: Network; io: ReplayIo } => {
+interface Made {
+  network: Network
+  io: ReplayIo
+  /** Under which tag a descriptor is watched. */
+  tags: ReadonlyMap<number, number>
+}
+
+const open = (operations: Operation[]): Made => {
   let io: ReplayIo | undefined
+  const tags = new Map<number, number>()
   const network = createNetwork({
     instance: 'bench', seed: 1, poll: 'sleep', makeIo: (packets, rings) => (io = createReplayIo(packets, rings)),
-    attachPort: () => undefined, detachPort: () => undefined
+    attachPort: (tag, handle) => tags.set(handle, tag), detachPort: () => undefined
   })
   for (const operation of operations) network.apply(operation)
-  return { network, io: io! }
+  return { network, io: io!, tags }
 }
 
 const bridge = (name: string): Operation => ({
@@ -64,13 +75,44 @@ const exchanges = (network: Network, flows: number, gateways: readonly string[] 
   }))).flat()
 }
 
-const bridgeOf = (flows: number): { network: Network; io: ReplayIo } => {
-  const { network, io } = open([bridge('b1'), port('one', 'b1', 0), port('other', 'b1', 1)])
-  io.load(exchanges(network, flows, undefined))
-  return { network, io }
+const bridgeOf = (flows: number): Made => {
+  const made = open([bridge('b1'), port('one', 'b1', 0), port('other', 'b1', 1)])
+  made.io.load(exchanges(made.network, flows, undefined))
+  return made
 }
 
-const routerOf = (flows: number): { network: Network; io: ReplayIo } => {
+/** Address of an end of the tunnel: as text, and as a little-endian load of its octets sees it. */
+const UNDERLAY = ['192.168.77.1', '192.168.77.2'] as const
+const underlayWord = (end: number): number => new Int32Array(Uint8Array.from(UNDERLAY[end]!.split('.'), Number).buffer)[0]!
+const VXLAN_PORT = 4789
+/** Sockets that an end sends by: inner flows are spread over them, and with them over the source ports. */
+const SEND_SOCKETS = 16
+const receiveSocket = (end: number): number => 100 * (end + 1)
+
+const vxlan = (end: number): Operation[] => {
+  const name = `vxlan${end + 1}`
+  const receive = receiveSocket(end)
+  const send = Array.from({ length: SEND_SOCKETS }, (_, i) => receive + 1 + i)
+  return [
+    {
+      op: 'vxlan.add', name, bridge: `b${end + 1}`, mac: stationMac(8, end), mtu: 1450, id: 42, local: UNDERLAY[end]!, dstport: VXLAN_PORT,
+      srcport: [32768, 60999], remote: UNDERLAY[1 - end]!, learning: true, proxy: false, neigh_suppress: false, ttl: 64, tos: 0, df: 'unset',
+      udpcsum: true, ageing: 300, maxaddress: 0, l2miss: false, l3miss: false, gbp: false, inner_vlan: 'pass', netns: '', family: 4,
+      receive: [receive], send, send_df: [], gso: true
+    },
+    { op: 'fdb.append', mac: '00:00:00:00:00:00', dev: name, dst: UNDERLAY[1 - end]!, self: true, state: 'permanent' }
+  ]
+}
+
+const vxlanOf = (flows: number): Made => {
+  const made = open([bridge('b1'), bridge('b2'), port('one', 'b1', 0), port('other', 'b2', 1), ...vxlan(0), ...vxlan(1)])
+  const peer = (end: number): ReplayPeer => ({ address: underlayWord(end), port: VXLAN_PORT, tag: made.tags.get(receiveSocket(end))! })
+  made.io.link(peer(0), peer(1))
+  made.io.load(exchanges(made.network, flows, undefined))
+  return made
+}
+
+const routerOf = (flows: number): Made => {
   const switches = { forwarding: true, proxy_arp: false, rp_filter: 0, send_redirects: true, bc_forwarding: false }
   const operations: Operation[] = [
     bridge('b1'), bridge('b2'), port('one', 'b1', 0), port('other', 'b2', 1), { op: 'router.add', name: 'r', forwarding: true }
@@ -87,35 +129,38 @@ const routerOf = (flows: number): { network: Network; io: ReplayIo } => {
       })
     }
   }
-  const { network, io } = open(operations)
-  io.load(exchanges(network, flows, ROUTER_MACS))
-  return { network, io }
+  const made = open(operations)
+  made.io.load(exchanges(made.network, flows, ROUTER_MACS))
+  return made
 }
 
-const turns = (engine: Engine, packets: number) => (): void => {
-  for (let n = 0; n < packets;) n += engine.turn(false)
+/** Turns until so many frames have arrived. */
+const turns = ({ network, io }: Made, packets: number) => (): void => {
+  for (const end = io.arrived() + packets; io.arrived() < end;) network.engine.turn(false)
 }
 
 /** Every frame must have left by the other port, on its own or in a super-frame: what is fast because it drops is no result. */
-const verify = (network: Network, io: ReplayIo): void => {
+const verify = ({ network, io }: Made): void => {
   io.load([])
-  network.engine.turn(false)
+  // The last frames are sent; the last datagrams come back; what was in them is sent.
+  for (let i = 0; i < 3; i++) network.engine.turn(false)
   const { drops, balance } = network.stats()
   const lost = drops.filter((d) => d.packets > 0).map((d) => `${d.packets} ${d.reason}`)
   // The first frame to a station that was not heard yet is flooded, and the bridge's own address drops its copy.
-  if (!balance.ok || io.sent() < balance.received || balance.dropped > balance.received / 1000) {
-    throw new Error(`the pipeline lost packets: received ${balance.received}, sent ${io.sent()}, ${lost.join(', ')}`)
+  if (!balance.ok || io.sent() < io.arrived() || balance.dropped > balance.received / 1000) {
+    throw new Error(`the pipeline lost packets: arrived ${io.arrived()}, sent ${io.sent()}, ${lost.join(', ')}`)
   }
 }
 
-const measure = async (what: string, made: { network: Network; io: ReplayIo }, goal: Goal | undefined): Promise<void> => {
-  const { network, io } = made
-  const loop = turns(network.engine, PACKETS)
+const measure = async (what: string, made: Made, goal: Goal | undefined): Promise<void> => {
+  const { io } = made
+  const loop = turns(made, PACKETS)
   report(single('pipeline', what, 'Mpps', timeLoop(loop, PACKETS).map((ns) => 1000 / ns), goal))
-  const { bytes, collections } = await allocationOf(turns(network.engine, ALLOCATION_PACKETS), ALLOCATION_PACKETS, ALLOCATION_RUNS)
+  const { bytes, collections } = await allocationOf(turns(made, ALLOCATION_PACKETS), ALLOCATION_PACKETS, ALLOCATION_RUNS)
   report(single('pipeline', `${what}: allocated`, 'B/packet', bytes, NO_ALLOCATION))
   report(single('pipeline', `${what}: collections in ${(ALLOCATION_PACKETS * ALLOCATION_RUNS) / 1e6} M packets`, '', [collections]))
-  verify(network, io)
+  if (io.sends() > 0) report(single('pipeline', `${what}: packets in a datagram call`, '', [io.arrived() / io.sends()]))
+  verify(made)
 }
 
 /** The replay itself, without an engine's decisions: slots are taken, filled and given back. */
@@ -148,6 +193,9 @@ switch (variant) {
   case 'router':
     await measure(label, routerOf(flows), goalOf(ROUTER_GOAL))
     break
+  case 'vxlan':
+    await measure(label, vxlanOf(flows), goalOf(VXLAN_GOAL))
+    break
   default:
-    throw new Error('pipeline.bench.js replay | bridge FLOWS [joined] | router FLOWS [joined]')
+    throw new Error('pipeline.bench.js replay | bridge FLOWS [joined] | router FLOWS [joined] | vxlan FLOWS [joined]')
 }
