@@ -102,6 +102,8 @@ static const struct {
 } exported[] = {
   { "openNetns", tw_open_netns },
   { "openTap", tw_open_tap },
+  { "openUdp", tw_open_udp },
+  { "openPacket", tw_open_packet },
   { "setLink", tw_set_link },
   { "setCarrier", tw_set_carrier },
   { "close", close_fd },

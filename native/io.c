@@ -31,6 +31,8 @@ static void close_io(napi_env env, struct tw_io *io)
   drop_words(env, &io->rx_slots);
   drop_words(env, &io->tx);
   drop_words(env, &io->gather);
+  drop_words(env, &io->addresses);
+  drop_words(env, &io->sums);
   if (io->arena_reference != NULL) napi_delete_reference(env, io->arena_reference);
   io->arena_reference = NULL;
   io->arena = NULL;
@@ -94,19 +96,21 @@ void tw_port_gone(struct tw_io *io, struct tw_port *port)
 {
   epoll_ctl(io->epoll, EPOLL_CTL_DEL, port->fd, NULL);
   port->state = PORT_GONE;
+  io->suspects -= port->suspect;
+  port->suspect = false;
 }
 
-/* addPort(tag, fd, vnetHeader) */
+/* addPort(tag, fd, kind, header). A port for errors only is watched for no event: EPOLLERR comes without being asked for. */
 static napi_value add_port(napi_env env, napi_callback_info info)
 {
-  napi_value argv[3];
+  napi_value argv[4];
   struct tw_io *io;
-  int32_t tag, fd, header;
-  if (!io_of(env, info, 3, argv, &io) || !tw_int32(env, argv[0], &tag) || !tw_int32(env, argv[1], &fd) ||
-      !tw_int32(env, argv[2], &header))
+  int32_t tag, fd, kind, header;
+  if (!io_of(env, info, 4, argv, &io) || !tw_int32(env, argv[0], &tag) || !tw_int32(env, argv[1], &fd) ||
+      !tw_int32(env, argv[2], &kind) || !tw_int32(env, argv[3], &header))
     return NULL;
-  if (header < 0 || header > 64) {
-    napi_throw_range_error(env, "ERR_OUT_OF_RANGE", "vnetHeader must be 0 to 64");
+  if (header < 0 || header > 64 || kind < PORT_FILE || kind > PORT_ERRORS) {
+    napi_throw_range_error(env, "ERR_OUT_OF_RANGE", "kind must be 0 to 3, header 0 to 64");
     return NULL;
   }
   char thing[48];
@@ -117,9 +121,10 @@ static napi_value add_port(napi_env env, napi_callback_info info)
   }
   struct tw_port *port = new_port(io);
   if (port == NULL) return tw_throw_errno(env, ENOMEM, "addPort", thing);
-  struct epoll_event event = { .events = EPOLLIN, .data.u64 = (uint64_t)(port - io->ports) };
+  const uint32_t events = kind == PORT_ERRORS ? 0 : EPOLLIN;
+  struct epoll_event event = { .events = events, .data.u64 = (uint64_t)(port - io->ports) };
   if (epoll_ctl(io->epoll, EPOLL_CTL_ADD, fd, &event) < 0) return tw_throw_errno(env, errno, "epoll_ctl", thing);
-  *port = (struct tw_port){ .tag = tag, .fd = fd, .header = header, .state = PORT_WATCHED };
+  *port = (struct tw_port){ .tag = tag, .fd = fd, .kind = kind, .header = header, .state = PORT_WATCHED };
   return tw_undefined(env);
 }
 
@@ -167,6 +172,25 @@ static napi_value checksum_partial(napi_env env, napi_callback_info info)
   return napi_create_uint32(env, tw_sum16(io->arena + at, (size_t)length), &result) == napi_ok ? result : NULL;
 }
 
+/* sumRanges(count): each of the first `count` triples (arena offset, length, out) of sums gets its sum. */
+static napi_value sum_ranges(napi_env env, napi_callback_info info)
+{
+  napi_value argv[1];
+  struct tw_io *io;
+  int32_t count;
+  if (!io_of(env, info, 1, argv, &io) || !tw_int32(env, argv[0], &count)) return NULL;
+  bool fits = count >= 0 && count <= io->sums.length / SUM_WORDS;
+  int32_t *range = io->sums.at;
+  for (int32_t i = 0; fits && i < count; i++, range += SUM_WORDS) {
+    const int32_t at = range[0], length = range[1];
+    fits = tw_in_arena(io, at, length);
+    if (fits) range[2] = tw_sum16(io->arena + at, (size_t)length);
+  }
+  if (fits) return NULL; /* undefined */
+  napi_throw_range_error(env, "ERR_OUT_OF_RANGE", "a range lies outside the arena, or there are more than sums has");
+  return NULL;
+}
+
 /* close(): may be called again. The ports' descriptors are not its own and stay open. */
 static napi_value close_call(napi_env env, napi_callback_info info)
 {
@@ -200,7 +224,7 @@ static bool add_functions(napi_env env, napi_value object, struct tw_io *io)
 {
   static const struct { const char *name; napi_callback call; } methods[] = {
     { "addPort", add_port }, { "removePort", remove_port }, { "turn", turn },
-    { "checksumPartial", checksum_partial }, { "close", close_call }
+    { "checksumPartial", checksum_partial }, { "sumRanges", sum_ranges }, { "close", close_call }
   };
   for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
     napi_value function;
@@ -226,11 +250,11 @@ static bool watch_event_fd(napi_env env, struct tw_io *io)
   return false;
 }
 
-/* createIo(arena, control, rx, rxSlots, tx, gather, eventFd): an object with the functions above. */
+/* createIo(arena, control, rx, rxSlots, tx, gather, addresses, sums, eventFd): an object with the functions above. */
 napi_value tw_create_io(napi_env env, napi_callback_info info)
 {
-  napi_value argv[7], object;
-  if (!tw_args(env, info, 7, argv, NULL)) return NULL;
+  napi_value argv[9], object;
+  if (!tw_args(env, info, 9, argv, NULL)) return NULL;
   struct tw_io *io = calloc(1, sizeof *io);
   if (io == NULL) return tw_throw_errno(env, ENOMEM, "createIo", "I/O context");
   io->epoll = -1;
@@ -243,7 +267,8 @@ napi_value tw_create_io(napi_env env, napi_callback_info info)
   int32_t event_fd;
   bool done = take_array(env, argv[0], napi_uint8_array, &arena, &io->arena_length, &io->arena_reference) &&
     take_words(env, argv[1], &io->control) && take_words(env, argv[2], &io->rx) && take_words(env, argv[3], &io->rx_slots) &&
-    take_words(env, argv[4], &io->tx) && take_words(env, argv[5], &io->gather) && tw_int32(env, argv[6], &event_fd);
+    take_words(env, argv[4], &io->tx) && take_words(env, argv[5], &io->gather) &&
+    take_words(env, argv[6], &io->addresses) && take_words(env, argv[7], &io->sums) && tw_int32(env, argv[8], &event_fd);
   if (done && io->control.length < CTL_WORDS) {
     napi_throw_range_error(env, "ERR_OUT_OF_RANGE", "the control array is too short");
     done = false;

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 
 /* ---- errors (errors.c) ---- */
 
@@ -62,30 +64,51 @@ typedef bool (*tw_work)(void *arg, struct tw_failure *failure);
  */
 bool tw_in_netns(int netns, tw_work work, void *arg, struct tw_failure *failure);
 
-/* ---- an I/O context (io.c, turn.c, sum.c) ---- */
+/* ---- an I/O context (io.c, turn.c, udp.c, packet.c, sum.c) ---- */
 
 /* Layout of the arrays: docstrings in src/native.ts, which has the same numbers. */
 enum {
   CTL_TX_COUNT = 0, CTL_TIMEOUT_MS, CTL_SPIN_US, CTL_RX_SLOTS, CTL_PORT_BUDGET, CTL_BYTE_BUDGET, CTL_RX_COUNT,
-  CTL_WOKEN, CTL_SLEPT, CTL_TX_FAILED, CTL_EVENTS, CTL_SLOT_BYTES, CTL_WORDS
+  CTL_WOKEN, CTL_SLEPT, CTL_TX_FAILED, CTL_EVENTS, CTL_SLOT_BYTES, CTL_GSO_FALLBACKS, CTL_RX_REFUSED, CTL_WORDS
 };
-enum { TX_KIND = 0, TX_FD, TX_AT, TX_LENGTH, TX_ERRNO = 7, TX_STRIDE = 8 };
-enum { TX_WRITE = 0, TX_WRITEV = 1 };
+enum { TX_KIND = 0, TX_FD, TX_AT, TX_LENGTH, TX_GSO, TX_ADDRESS, TX_TTL_TOS, TX_ERRNO, TX_STRIDE };
+enum { TX_WRITE = 0, TX_WRITEV = 1, TX_SENDMSG = 2 };
 enum { RX_TAG = 0, RX_SLOT, RX_LENGTH, RX_FLAGS, RX_STRIDE = 4 };
-enum { RX_FULL = 1 };
+enum { RX_FULL = 1, RX_META = 2, RX_ERROR = 4, RX_VLAN = 8, RX_QINQ = 16 };
+enum { ADDRESS_WORDS = 8, SUM_WORDS = 3 };
 #define TW_EVENTS 256
-#define TW_IOVECS 128
+#define TW_IOVECS 256      /* of a TX_WRITEV */
+#define TW_SEND_IOVECS 512 /* of a TX_SENDMSG */
+#define TW_BATCH 16        /* datagrams or frames of one recvmmsg */
 #define TW_MAX_WAIT_MS 1000 /* a worker that blocks in native code cannot be terminated: never longer */
 
 enum { PORT_FREE = 0, PORT_WATCHED, PORT_GONE };
+enum { PORT_FILE = 0, PORT_UDP, PORT_PACKET, PORT_ERRORS };
 
 struct tw_port {
   int32_t tag;
   int fd;
+  int32_t kind;
   int32_t header; /* bytes of virtio-net header before each frame */
   int state;
   int32_t burst;   /* frames read without asking whether there are more; 0 until it is known */
   unsigned capped; /* the turn in which it ended at `burst` with perhaps more to come */
+  bool suspect;    /* PORT_PACKET: the device was down when last heard of, and may be gone */
+};
+
+/* Limits of a turn, and what of them is used. */
+struct tw_round {
+  int32_t slots, slot_bytes, port_budget, byte_budget, capacity;
+  int32_t slot, count;
+  int64_t bytes;
+};
+
+/* What one recvmmsg fills. */
+struct tw_batch {
+  struct mmsghdr messages[TW_BATCH];
+  struct iovec parts[TW_BATCH];
+  int32_t slots_at[TW_BATCH]; /* arena offset of each slot */
+  _Alignas(struct cmsghdr) char control[TW_BATCH][128];
 };
 
 /* A typed array of JavaScript: the memory lives as long as the reference. */
@@ -99,24 +122,59 @@ struct tw_io {
   uint8_t *arena;
   size_t arena_length;
   napi_ref arena_reference;
-  struct tw_words control, rx, rx_slots, tx, gather;
+  struct tw_words control, rx, rx_slots, tx, gather, addresses, sums;
   int epoll, event_fd;
   struct tw_port *ports;
   size_t port_count, port_capacity;
   unsigned turns; /* counts turns; also says which ready port is read first */
+  int32_t suspects;  /* ports that are suspect */
   bool bad_slot;     /* a receive slot has no room or lies outside the arena */
   bool closed;
   int references;    /* functions that JavaScript may still call */
   struct tw_env *state;
   struct tw_io *next;
   struct epoll_event events[TW_EVENTS];
+  struct tw_batch batch;
 };
+
+static inline bool tw_in_arena(const struct tw_io *io, int64_t at, int64_t length)
+{
+  return at >= 0 && length >= 0 && at + length <= (int64_t)io->arena_length;
+}
+
+static inline void tw_put_entry(const struct tw_io *io, struct tw_round *r, int32_t tag, int32_t slot, int32_t length,
+                                int32_t flags)
+{
+  int32_t *entry = io->rx.at + (size_t)r->count++ * RX_STRIDE;
+  entry[RX_TAG] = tag;
+  entry[RX_SLOT] = slot;
+  entry[RX_LENGTH] = length;
+  entry[RX_FLAGS] = flags;
+}
 
 void tw_io_close_fds(struct tw_io *io);
 /* One exchange: send, wait, read. Returns the number of rx entries. */
 int32_t tw_turn(struct tw_io *io);
 /* Takes a port off the wait set for good; its row stays until it is removed. */
 void tw_port_gone(struct tw_io *io, struct tw_port *port);
+/* Fills `parts` from `count` (1 to `most`) pairs of `gather`; 0, or EINVAL or EFAULT. */
+int tw_gather(const struct tw_io *io, int32_t first, int32_t count, int32_t most, struct iovec *parts, size_t *total);
+/* A tx entry of kind TX_SENDMSG: 0 or an errno. */
+int tw_send_message(struct tw_io *io, const int32_t *entry);
+/*
+ * One recvmmsg into free slots, as many as the limits and `left` allow (`asked`). Each message begins `before` bytes before its
+ * slot; with `named` the sender's address is put before that. Returns their number, 0 when there was no room, or -errno.
+ */
+int tw_receive(struct tw_io *io, const struct tw_port *port, const struct tw_round *r, int32_t before, bool named, int32_t left,
+               int32_t *asked);
+/* Takes a port off for good and says so in an rx entry. There is room for one. */
+void tw_report_gone(struct tw_io *io, struct tw_port *port, struct tw_round *r, int error);
+void tw_read_udp(struct tw_io *io, struct tw_port *port, uint32_t events, struct tw_round *r);
+void tw_read_packet(struct tw_io *io, struct tw_port *port, uint32_t events, struct tw_round *r);
+/* A write on a packet socket said that its device is down or gone. */
+void tw_suspect(struct tw_io *io, int fd);
+/* Looks whether the devices of suspect ports still exist. */
+void tw_check_suspects(struct tw_io *io, struct tw_round *r);
 uint16_t tw_sum16(const uint8_t *bytes, size_t length);
 
 /* ---- what is exported ---- */
@@ -124,6 +182,8 @@ uint16_t tw_sum16(const uint8_t *bytes, size_t length);
 napi_value tw_open_netns(napi_env env, napi_callback_info info);
 napi_value tw_set_link(napi_env env, napi_callback_info info);
 napi_value tw_open_tap(napi_env env, napi_callback_info info);
+napi_value tw_open_udp(napi_env env, napi_callback_info info);
+napi_value tw_open_packet(napi_env env, napi_callback_info info);
 napi_value tw_set_carrier(napi_env env, napi_callback_info info);
 napi_value tw_create_io(napi_env env, napi_callback_info info);
 napi_value tw_drop_capabilities(napi_env env, napi_callback_info info);

@@ -10,11 +10,6 @@
 #include <time.h>
 #include <unistd.h>
 
-static bool in_arena(const struct tw_io *io, int64_t at, int64_t length)
-{
-  return at >= 0 && length >= 0 && at + length <= (int64_t)io->arena_length;
-}
-
 static int32_t clamp(int32_t value, int32_t low, int32_t high)
 {
   return value < low ? low : value > high ? high : value;
@@ -26,35 +21,45 @@ static int32_t budget(int32_t value)
   return value > 0 ? value : INT32_MAX;
 }
 
-static int send_gathered(const struct tw_io *io, int fd, int32_t first, int32_t count)
+int tw_gather(const struct tw_io *io, int32_t first, int32_t count, int32_t most, struct iovec *parts, size_t *total)
 {
-  struct iovec parts[TW_IOVECS];
-  ssize_t total = 0;
-  if (count < 1 || count > TW_IOVECS || first < 0 || ((int64_t)first + count) * 2 > io->gather.length) return EINVAL;
+  size_t sum = 0;
+  if (count < 1 || count > most || first < 0 || ((int64_t)first + count) * 2 > io->gather.length) return EINVAL;
   const int32_t *pair = io->gather.at + (size_t)first * 2;
   for (int32_t i = 0; i < count; i++, pair += 2) {
     const int32_t at = pair[0], length = pair[1];
-    if (!in_arena(io, at, length)) return EFAULT;
+    if (!tw_in_arena(io, at, length)) return EFAULT;
     parts[i] = (struct iovec){ .iov_base = io->arena + at, .iov_len = (size_t)length };
-    total += length;
+    sum += (size_t)length;
   }
+  *total = sum;
+  return 0;
+}
+
+static int send_gathered(const struct tw_io *io, int fd, int32_t first, int32_t count)
+{
+  struct iovec parts[TW_IOVECS];
+  size_t total;
+  const int error = tw_gather(io, first, count, TW_IOVECS, parts, &total);
+  if (error != 0) return error;
   const ssize_t sent = writev(fd, parts, count);
-  return sent == total ? 0 : sent < 0 ? errno : EMSGSIZE;
+  return sent == (ssize_t)total ? 0 : sent < 0 ? errno : EMSGSIZE;
 }
 
 /* Returns 0 or the errno. A device that took less than the whole frame did not take the frame: EMSGSIZE. */
-static int send_entry(const struct tw_io *io, const int32_t *entry)
+static int send_entry(struct tw_io *io, const int32_t *entry)
 {
   const int fd = entry[TX_FD];
   const int32_t at = entry[TX_AT], length = entry[TX_LENGTH];
   if (entry[TX_KIND] == TX_WRITEV) return send_gathered(io, fd, at, length);
+  if (entry[TX_KIND] == TX_SENDMSG) return tw_send_message(io, entry);
   if (entry[TX_KIND] != TX_WRITE) return EINVAL;
-  if (!in_arena(io, at, length)) return EFAULT;
+  if (!tw_in_arena(io, at, length)) return EFAULT;
   const ssize_t sent = write(fd, io->arena + at, (size_t)length);
   return sent == length ? 0 : sent < 0 ? errno : EMSGSIZE;
 }
 
-static int32_t send_all(const struct tw_io *io)
+static int32_t send_all(struct tw_io *io)
 {
   const int32_t count = clamp(io->control.at[CTL_TX_COUNT], 0, io->tx.length / TX_STRIDE);
   int32_t failed = 0;
@@ -62,7 +67,9 @@ static int32_t send_all(const struct tw_io *io)
   for (int32_t i = 0; i < count; i++, entry += TX_STRIDE) {
     const int error = send_entry(io, entry);
     entry[TX_ERRNO] = error;
-    failed += error != 0;
+    if (error == 0) continue;
+    failed++;
+    if (error == ENETDOWN || error == ENXIO) tw_suspect(io, entry[TX_FD]);
   }
   return failed;
 }
@@ -110,21 +117,6 @@ static int wait_ready(struct tw_io *io, int32_t slots, int32_t *slept)
   return look(io, slots, timeout_ms);
 }
 
-struct round {
-  int32_t slots, slot_bytes, port_budget, byte_budget, capacity; /* limits */
-  int32_t slot, count;                                            /* used */
-  int64_t bytes;                                                  /* read */
-};
-
-static void put_entry(const struct tw_io *io, struct round *r, int32_t tag, int32_t slot, int32_t length, int32_t flags)
-{
-  int32_t *entry = io->rx.at + (size_t)r->count++ * RX_STRIDE;
-  entry[RX_TAG] = tag;
-  entry[RX_SLOT] = slot;
-  entry[RX_LENGTH] = length;
-  entry[RX_FLAGS] = flags;
-}
-
 /*
  * Why a port that gave nothing must leave the wait set, or 0 if it may stay. A device that was deleted keeps its descriptor
  * in an error state for ever: EPOLLERR each time, and EFAULT, then EBADFD from read (tun.c). Between the two, read may still
@@ -149,7 +141,19 @@ static int32_t burst_of(const struct tw_io *io, struct tw_port *port, int32_t bu
   return port->burst < budget ? port->burst : budget;
 }
 
-static void read_port(struct tw_io *io, struct tw_port *port, uint32_t events, struct round *r)
+void tw_report_gone(struct tw_io *io, struct tw_port *port, struct tw_round *r, int error)
+{
+  tw_port_gone(io, port);
+  tw_put_entry(io, r, port->tag, -1, -error, 0);
+}
+
+static void read_socket(struct tw_io *io, struct tw_port *port, uint32_t events, struct tw_round *r)
+{
+  if (port->kind == PORT_PACKET) tw_read_packet(io, port, events, r);
+  else tw_read_udp(io, port, events, r);
+}
+
+static void read_port(struct tw_io *io, struct tw_port *port, uint32_t events, struct tw_round *r)
 {
   const int32_t limit = burst_of(io, port, r->port_budget);
   const int32_t header = port->header;
@@ -157,7 +161,7 @@ static void read_port(struct tw_io *io, struct tw_port *port, uint32_t events, s
   for (int32_t left = limit; left > 0; left--) {
     if (r->slot >= r->slots || r->count >= r->capacity || r->bytes >= r->byte_budget) return;
     const int64_t at = (int64_t)io->rx_slots.at[r->slot] - header;
-    if (r->slot_bytes == 0 || !in_arena(io, at, (int64_t)room)) {
+    if (r->slot_bytes == 0 || !tw_in_arena(io, at, (int64_t)room)) {
       io->bad_slot = true;
       return;
     }
@@ -168,13 +172,12 @@ static void read_port(struct tw_io *io, struct tw_port *port, uint32_t events, s
         port->burst = left == limit ? 1 : limit - left;
         return;
       }
-      tw_port_gone(io, port);
-      put_entry(io, r, port->tag, -1, -error, 0);
+      tw_report_gone(io, port, r, error);
       return;
     }
     const int32_t length = (int32_t)got - header;
     /* A TAP cuts what does not fit and does not say so; a slot filled to the last byte is all there is to see. */
-    put_entry(io, r, port->tag, r->slot++, length, (size_t)got == room ? RX_FULL : 0);
+    tw_put_entry(io, r, port->tag, r->slot++, length, (size_t)got == room ? RX_FULL : 0);
     r->bytes += length;
   }
   port->burst = limit < r->port_budget ? limit : 0;
@@ -190,7 +193,7 @@ static bool drain_event_fd(int fd)
 int32_t tw_turn(struct tw_io *io)
 {
   int32_t *control = io->control.at;
-  struct round r = {
+  struct tw_round r = {
     .slots = clamp(control[CTL_RX_SLOTS], 0, io->rx_slots.length),
     .slot_bytes = clamp(control[CTL_SLOT_BYTES], 0, INT32_MAX),
     .port_budget = budget(control[CTL_PORT_BUDGET]),
@@ -208,10 +211,13 @@ int32_t tw_turn(struct tw_io *io)
     if (event->data.u64 == UINT64_MAX) {
       woken = drain_event_fd(io->event_fd);
     } else if (event->data.u64 < io->port_count && io->ports[event->data.u64].state == PORT_WATCHED) {
+      struct tw_port *port = &io->ports[event->data.u64];
       ready++;
-      read_port(io, &io->ports[event->data.u64], event->events, &r);
+      if (port->kind == PORT_FILE) read_port(io, port, event->events, &r);
+      else read_socket(io, port, event->events, &r);
     }
   }
+  if (io->suspects > 0 && (slept || io->turns % 64 == 0)) tw_check_suspects(io, &r);
   control[CTL_RX_COUNT] = r.count;
   control[CTL_WOKEN] = woken;
   control[CTL_SLEPT] = slept;

@@ -1,12 +1,13 @@
 /**
- * The native part (native/*.c) with types: TAP devices, network namespaces, the batch exchange of the data plane. The only
- * file that loads it. Arguments are checked here; the C side trusts numbers, but not offsets into the arena.
+ * The native part (native/*.c) with types: TAP devices, UDP and packet sockets, network namespaces, the batch exchange of the
+ * data plane. The only file that loads it. Arguments are checked here; the C side trusts numbers, but not offsets into the arena.
  *
  * A failed system call throws a `NativeError`. Descriptors belong to the thread that opened them: they are closed when that
  * thread ends, at the latest.
  */
 import { existsSync, fstatSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { isIPv4, isIPv6 } from 'node:net'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -35,26 +36,57 @@ export const CTL_SLEPT = 8 // out: 1 when the thread really slept
 export const CTL_TX_FAILED = 9 // out: tx entries with an errno
 export const CTL_EVENTS = 10 // out: ports that were ready
 export const CTL_SLOT_BYTES = 11 // in: bytes of frame a slot can take, at least 1
-export const CTL_WORDS = 12 // least length of `control`
+export const CTL_GSO_FALLBACKS = 12 // out: TX_SENDMSG entries that the kernel did not cut, since the context was made: sent one by one
+export const CTL_RX_REFUSED = 13 // out: reads of packet sockets that gave an error in place of a frame, since the context was made
+export const CTL_WORDS = 14 // least length of `control`
+
+/** What a port is, which says how it is read: a TAP (or anything else that read() takes frames from). */
+export const PORT_FILE = 0
+/** A UDP socket: datagrams, in runs where UDP_GRO has joined them, and what its error queue has. */
+export const PORT_UDP = 1
+/** A packet socket of `openPacket`. */
+export const PORT_PACKET = 2
+/** A UDP socket that only sends: what its error queue has. */
+export const PORT_ERRORS = 3
 
 /**
- * A tx entry. [0] kind, [1] descriptor, [2] arena offset, or index of the first gather pair, [3] bytes, or number of pairs
- * (at most 128), [4..6] spare, [7] out: 0 or a positive errno (EAGAIN is an answer like any other; EMSGSIZE: taken in part).
+ * A tx entry. [0] kind, [1] descriptor, [2] arena offset, or index of the first gather pair, [3] bytes, or number of pairs,
+ * [4..6] of TX_SENDMSG, [7] out: 0 or a positive errno (EAGAIN is an answer like any other; EMSGSIZE: taken in part, or too long).
  */
 export const TX_STRIDE = 8
 /** One write of bytes that lie together; a port's virtio-net header is part of them. */
 export const TX_WRITE = 0
-/** One write of the ranges in `gather`: pairs of arena offset and length. */
+/** One write of the ranges in `gather`: up to 256 pairs of arena offset and length. */
 export const TX_WRITEV = 1
+/**
+ * One send of the ranges in `gather` (up to 512 pairs): [4] 0 for one datagram, or the bytes of each of several (UDP_SEGMENT: at
+ * most 128, the last may be shorter), [5] row in `addresses` of the destination, [6] -1, or ttl | tos << 8 (ttl 0: the socket's).
+ * What the kernel does not cut (EIO, EINVAL, EMSGSIZE) is sent one by one, all of them; [7] is then the first error.
+ */
+export const TX_SENDMSG = 2
 
 /**
  * An rx entry. [0] tag of the port, [1] index into rxSlots, [2] length of the frame without virtio-net header, [3] flags.
  * Slots are used from the first on, one a frame. When a port's device is gone, [1] is -1 and [2] a negative errno: it takes
  * no slot, comes once, and the port is not read again.
+ *
+ * Of a PORT_UDP: [2] length of the payload, which begins 8 bytes before the slot, so that behind a VXLAN header a frame lies where
+ * frames lie; the sender's sockaddr_in or sockaddr_in6 stands 42 bytes before the slot.
  */
 export const RX_STRIDE = 4
-/** rx flag: the frame fills its slot to the last byte, so it may have been cut. */
+/** rx flag: the frame fills its slot to the last byte, so it may have been cut; of a socket: it has been cut. */
 export const RX_FULL = 1
+/** rx flag of a UDP socket: TOS or traffic class << 8, bytes of each datagram when there are several (else 0) << 16. */
+export const RX_META = 2
+/**
+ * rx flag: an entry of the error queue. In place of a frame struct sock_extended_err (linux/errqueue.h): u32 errno, u8 origin (1 local,
+ * 2 ICMP, 3 ICMPv6), u8 type, u8 code, u8 0, u32 info (MTU), u32 0; in place of the sender where the datagram was sent to.
+ */
+export const RX_ERROR = 4
+/** rx flag of a packet socket: a VLAN tag was taken out of the frame; its TCI << 16. */
+export const RX_VLAN = 8
+/** rx flag: the TPID of that tag is 0x88a8, not 0x8100. */
+export const RX_QINQ = 16
 
 export interface IoArrays {
   /** Packet memory, best on a SharedArrayBuffer. No array given here may be transferred (detached) while the context is open. */
@@ -65,14 +97,21 @@ export interface IoArrays {
   rxSlots: Int32Array
   tx: Int32Array
   gather: Int32Array
+  /** Rows of 8 words, each a struct sockaddr_in or sockaddr_in6 as the kernel has it: where TX_SENDMSG may send to. */
+  addresses: Int32Array
+  /** Triples for `sumRanges`: arena offset, length, out: the sum. */
+  sums: Int32Array
   /** Watched together with the ports, to wake the thread; -1 for none. */
   eventFd: number
 }
 
 /** An I/O context of one thread. The functions need no `this`. */
 export interface NativeIo {
-  /** Watches a descriptor for frames; `tag` is what rx entries carry. The descriptor stays the caller's. */
-  addPort(tag: number, fd: number, vnetHeader: number): void
+  /**
+   * Watches a descriptor; `tag` is what rx entries carry, `kind` a PORT_ constant, `header` the bytes of virtio-net header before
+   * each frame. The descriptor stays the caller's. EEXIST when the tag is in use.
+   */
+  addPort(tag: number, fd: number, kind: number, header: number): void
   /** To be called before the descriptor is closed. False when there is no such port. */
   removePort(tag: number): boolean
   /**
@@ -82,6 +121,8 @@ export interface NativeIo {
   turn(): number
   /** Folded one's-complement sum (RFC 1071) of arena bytes as big-endian words, an odd last byte padded with zero. */
   checksumPartial(offset: number, length: number): number
+  /** `checksumPartial` of the first `count` triples in `sums`. A RangeError at the first that lies outside the arena. */
+  sumRanges(count: number): void
   close(): void
 }
 
@@ -107,6 +148,56 @@ export interface TapOptions {
   multiQueue?: boolean
 }
 
+export interface UdpOptions {
+  /** Descriptor of the network namespace; the thread's own when left out. */
+  netns?: number
+  family: 4 | 6
+  /** Source address; '' for any. It need not be there yet (IP_FREEBIND). IPv6 link-local: `%device` behind it, or `device`. */
+  address: string
+  /** 0 for any that is free. */
+  port: number
+  /** UDP_GRO, together with `receive`. */
+  gro: boolean
+  /** Don't Fragment: what does not fit the path is EMSGSIZE. Else it is fragmented, and no path MTU is kept. */
+  df: boolean
+  /** UDP checksum. Without it there is no UDP_SEGMENT; IPv6 then also receives datagrams without one (RFC 6935). */
+  checksum: boolean
+  /** Interface by which datagrams leave, to a group or a host. */
+  device?: string
+  /** Group to be a member of, on that interface. */
+  group?: { address: string, device: string }
+  /** Else it only sends: what arrives is dropped. */
+  receive: boolean
+}
+
+export interface Udp {
+  fd: number
+  port: number
+  /** Runs of datagrams are received in one piece. */
+  gro: boolean
+  /** TX_SENDMSG may have several datagrams; whether the device and the MTU allow it is seen when sending. */
+  segment: boolean
+}
+
+export interface PacketOptions {
+  netns?: number
+  name: string
+  /** virtio-net header: super-frames and partial checksums both ways. */
+  offload: boolean
+}
+
+export interface PacketSocket {
+  fd: number
+  ifindex: number
+  mac: string
+  mtu: number
+  up: boolean
+  /** Bytes of virtio-net header before each frame. */
+  vnetHeader: 0 | 10
+  /** OFFLOAD_ flags of core/ports.ts: what may be written; the kernel cuts and sums what the device cannot. */
+  offloads: number
+}
+
 export interface LinkOptions {
   netns?: number
   name: string
@@ -128,6 +219,10 @@ export interface Capabilities {
 interface Addon {
   openNetns(path: string): number
   openTap(netns: number, name: string, flags: number): Omit<Tap, 'name'>
+  openUdp(
+    netns: number, family: number, address: string, port: number, flags: number, device: string, group: string, groupDevice: string
+  ): Udp
+  openPacket(netns: number, name: string, offload: number): PacketSocket
   setLink(netns: number, name: string, up: number, mtu: number, mac: number, txqueuelen: number): void
   setCarrier(fd: number, on: boolean): void
   close(fd: number): void
@@ -135,7 +230,7 @@ interface Addon {
   signal(fd: number): void
   createIo(
     arena: Uint8Array, control: Int32Array, rx: Int32Array, rxSlots: Int32Array, tx: Int32Array, gather: Int32Array,
-    eventFd: number
+    addresses: Int32Array, sums: Int32Array, eventFd: number
   ): NativeIo
   dropCapabilities(): void
   currentCapabilities(): Capabilities
@@ -149,6 +244,11 @@ interface Addon {
 const TAP_OFFLOAD = 1
 const TAP_NAPI = 2
 const TAP_MULTI_QUEUE = 4
+// Flags of the addon's openUdp (native/udp_open.c).
+const UDP_GRO = 1
+const UDP_DF = 2
+const UDP_CHECKSUM = 4
+const UDP_RECEIVE = 8
 
 /** Folder of package.json: this file is in src/ of it, or in dist/src/ once compiled. */
 const packageRoot = (): string => {
@@ -192,6 +292,12 @@ const macNumber = (mac: string): number => {
   throw new RangeError(`not a MAC address: ${JSON.stringify(mac)}`)
 }
 
+/** `address`, checked to be of the family. */
+const ofFamily = (family: 4 | 6, address: string): string => {
+  if (family === 4 ? isIPv4(address) : family === 6 && isIPv6(address)) return address
+  throw new RangeError(`not an IPv${family} address: ${JSON.stringify(address)}`)
+}
+
 /** Opens a network namespace: a path (has a '/'), a process id, or a name under /run/netns. Throws a NativeError. */
 export const openNetns = (ref: string): number => {
   if (ref === '' || ref === '.' || ref === '..' || ref.includes('\0')) {
@@ -217,6 +323,30 @@ export const openTap = (options: TapOptions): Tap => {
   const flags = (options.offload ? TAP_OFFLOAD : 0) | (options.napi ? TAP_NAPI : 0) | (options.multiQueue ? TAP_MULTI_QUEUE : 0)
   return { ...addon().openTap(netnsOrOwn(options.netns), name, flags), name }
 }
+
+/**
+ * Opens a UDP socket inside a namespace. EADDRINUSE when the port is taken, EADDRNOTAVAIL for an address of no use (multicast),
+ * ENODEV when there is no such device. Buffers are as large as the privileges allow.
+ */
+export const openUdp = (options: UdpOptions): Udp => {
+  const { family, address, port, device, group } = options
+  if (family !== 4 && family !== 6) throw new RangeError(`family must be 4 or 6: ${String(family)}`)
+  const flags = (options.gro ? UDP_GRO : 0) | (options.df ? UDP_DF : 0) | (options.checksum ? UDP_CHECKSUM : 0) |
+    (options.receive ? UDP_RECEIVE : 0)
+  return addon().openUdp(
+    netnsOrOwn(options.netns), family, address === '' ? '' : ofFamily(family, address),
+    integer('port', port, 0, 65535), flags, device === undefined ? '' : interfaceName(device),
+    group === undefined ? '' : ofFamily(family, group.address), group === undefined ? '' : interfaceName(group.device)
+  )
+}
+
+/**
+ * Opens a packet socket on an existing Ethernet interface: all frames it receives, none it sends, promiscuous until the socket is
+ * closed. Frames are written to it as to a TAP. ENODEV when there is no such interface, EINVAL when it is not Ethernet, EPERM without
+ * CAP_NET_RAW. The interface's own stack goes on receiving too.
+ */
+export const openPacket = (options: PacketOptions): PacketSocket =>
+  addon().openPacket(netnsOrOwn(options.netns), interfaceName(options.name), options.offload ? 1 : 0)
 
 /** Sets what is given of a link, in the order MAC, MTU, txqueuelen, up or down. What was set before a failure stays. */
 export const setLink = (options: LinkOptions): void => {
@@ -260,8 +390,9 @@ export const errnoName = (errno: number): string => addon().errnoName(integer('e
 
 /** An I/O context on arrays of the caller, whose memory it keeps alive until `close`. To be used by the calling thread only. */
 export const createIo = (arrays: IoArrays): NativeIo => {
-  const { arena, control, rx, rxSlots, tx, gather, eventFd } = arrays
+  const { arena, control, rx, rxSlots, tx, gather, addresses, sums, eventFd } = arrays
   if (control.length < CTL_WORDS) throw new RangeError(`control must have at least ${CTL_WORDS} words`)
   if (arena.length > 0x7fffffff) throw new RangeError('the arena must be smaller than 2 GiB: offsets are int32')
-  return addon().createIo(arena, control, rx, rxSlots, tx, gather, integer('eventFd', eventFd, -1, 0x7fffffff))
+  const watched = integer('eventFd', eventFd, -1, 0x7fffffff)
+  return addon().createIo(arena, control, rx, rxSlots, tx, gather, addresses, sums, watched)
 }

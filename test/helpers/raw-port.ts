@@ -6,8 +6,8 @@
  * when the write returns; `collect` waits only for what timers send.
  */
 import {
-  close, createIo, CTL_PORT_BUDGET, CTL_RX_SLOTS, CTL_SLOT_BYTES, CTL_TIMEOUT_MS, CTL_TX_COUNT, CTL_WORDS, openTap, RX_STRIDE,
-  setLink, TX_STRIDE, TX_WRITE
+  close, createIo, CTL_PORT_BUDGET, CTL_RX_SLOTS, CTL_SLOT_BYTES, CTL_TIMEOUT_MS, CTL_TX_COUNT, CTL_WORDS, openTap, PORT_FILE,
+  RX_STRIDE, setLink, TX_STRIDE, TX_WRITE
 } from '../../src/native.js'
 
 const SLOTS = 64
@@ -37,7 +37,7 @@ export const createRawPorts = (): RawPorts => {
   const rxSlots = words(SLOTS)
   const tx = words(TX_STRIDE)
   for (let i = 0; i < SLOTS; i++) rxSlots[i] = i * SLOT
-  const io = createIo({ arena, control, rx, rxSlots, tx, gather: words(2), eventFd: -1 })
+  const io = createIo({ arena, control, rx, rxSlots, tx, gather: words(2), addresses: words(8), sums: words(3), eventFd: -1 })
   const fds: number[] = []
   let arrived: RawFrame[] = []
 
@@ -59,7 +59,7 @@ export const createRawPorts = (): RawPorts => {
     open: (netns, name, mac, mtu) => {
       const { fd } = openTap({ netns, name, offload: false })
       setLink({ netns, name, mac, mtu })
-      io.addPort(fds.length, fd, 0)
+      io.addPort(fds.length, fd, PORT_FILE, 0)
       setLink({ netns, name, up: true })
       return fds.push(fd) - 1
     },

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import {
   close, createIo, currentCapabilities, CTL_SLEPT, CTL_SLOT_BYTES, CTL_RX_SLOTS, CTL_SPIN_US, CTL_TIMEOUT_MS, CTL_TX_COUNT,
-  CTL_TX_FAILED, CTL_WOKEN, CTL_WORDS, errnoName, newEventFd, openNetns, openTap, RX_STRIDE, setAffinity, setLink, setSchedBatch,
+  CTL_TX_FAILED, CTL_WOKEN, CTL_WORDS, errnoName, newEventFd, openNetns, openTap, PORT_FILE, RX_STRIDE, setAffinity, setLink, setSchedBatch,
   signal, threadCpuTime, TX_STRIDE, TX_WRITE, TX_WRITEV
 } from '../../src/native.js'
 import * as rings from '../../src/port/rings.js'
@@ -32,8 +32,10 @@ const setUp = (slots = 16) => {
   for (let i = 0; i < slots; i++) rxSlots[i] = i * SLOT + 66
   control[CTL_RX_SLOTS] = slots
   control[CTL_SLOT_BYTES] = 2048
-  const io = createIo({ arena, control, rx, rxSlots, tx, gather, eventFd })
-  return { io, arena, control, rx, rxSlots, tx, gather, eventFd, view: new DataView(arena.buffer) }
+  const addresses = words(16)
+  const sums = words(12)
+  const io = createIo({ arena, control, rx, rxSlots, tx, gather, addresses, sums, eventFd })
+  return { io, arena, control, rx, rxSlots, tx, gather, addresses, sums, eventFd, view: new DataView(arena.buffer) }
 }
 
 /** A small I/O context in a worker's script. */
@@ -41,7 +43,9 @@ const WORKER_IO = `
   const words = (k) => new Int32Array(new SharedArrayBuffer(k * 4))
   const control = words(n.CTL_WORDS)
   control[n.CTL_TIMEOUT_MS] = -1
-  const arrays = { arena: new Uint8Array(64), control, rx: words(4), rxSlots: words(1), tx: words(8), gather: words(2) }
+  const arrays = {
+    arena: new Uint8Array(64), control, rx: words(4), rxSlots: words(1), tx: words(8), gather: words(2), addresses: words(8), sums: words(3)
+  }
 `
 
 /** Runs a script in a worker that has the native part as `n`; resolves with what it returned when it has ended. */
@@ -62,7 +66,7 @@ const inWorker = async (script: string, workerData: unknown = {}, onReady?: () =
 
 test('the constants are those of the port side', (t) => {
   for (const [name, value] of Object.entries(rings)) {
-    if (/^(CTL_(?!WORDS)|TX_|RX_)/.test(name)) t.is((native as Record<string, unknown>)[name], value, name)
+    if (/^(CTL_(?!WORDS)|TX_|RX_|PORT_)/.test(name)) t.is((native as Record<string, unknown>)[name], value, name)
   }
   t.true(rings.CTL_WORDS >= CTL_WORDS)
 })
@@ -82,6 +86,25 @@ test('checksumPartial is the sum of RFC 1071', (t) => {
   t.is(io.checksumPartial(0, 8), 0xddf2)
   t.throws(() => io.checksumPartial(-1, 4), { instanceOf: RangeError })
   t.throws(() => io.checksumPartial(arena.length - 3, 4), { instanceOf: RangeError })
+})
+
+test('sumRanges sums many ranges at once', (t) => {
+  const { io, arena, sums } = setUp()
+  fc.assert(fc.property(fc.uint8Array({ minLength: 400, maxLength: 400 }), fc.array(fc.tuple(fc.nat(200), fc.nat(200)), { maxLength: 4 }),
+    (bytes, ranges) => {
+      arena.set(bytes)
+      sums.fill(-1)
+      ranges.forEach(([at, length], i) => sums.set([at, length], i * 3))
+      io.sumRanges(ranges.length)
+      return ranges.every(([at, length], i) => sums[i * 3 + 2] === io.checksumPartial(at, length)) && sums.slice(ranges.length * 3).every((x) => x === -1)
+    }))
+  t.notThrows(() => io.sumRanges(0))
+  for (const [at, length] of [[-1, 4], [arena.length - 3, 4], [0, -1], [0x7fffffff, 0x7fffffff]] as const) {
+    sums.set([0, 2, 0, at, length, -1])
+    t.throws(() => io.sumRanges(2), { instanceOf: RangeError })
+    t.is(sums[5], -1)
+  }
+  for (const count of [-1, 5, 0x7fffffff]) t.throws(() => io.sumRanges(count), { instanceOf: RangeError })
 })
 
 test('a turn with nothing to do sleeps for its timeout and finds nothing', (t) => {
@@ -153,9 +176,9 @@ test('what a descriptor answers stands in the tx entry', (t) => {
     [TX_WRITE, target, 0, -8, EFAULT],
     [TX_WRITEV, target, 3, 1, EFAULT],
     [TX_WRITEV, target, 0, 0, EINVAL],
-    [TX_WRITEV, target, 0, 129, EINVAL],
+    [TX_WRITEV, target, 0, 257, EINVAL],
     [TX_WRITEV, target, 8, 1, EINVAL], // behind the end of gather
-    [2, target, 0, 8, EINVAL],
+    [3, target, 0, 8, EINVAL],
     [TX_WRITE, 0x7ffffff0, 0, 8, EBADF]
   ]
   rows.forEach(([kind, fd, at, length], i) => tx.set([kind, fd, at, length, 0, 0, 0, 99], i * TX_STRIDE))
@@ -182,7 +205,7 @@ test('a receive slot outside the arena, or one without room, is the caller\'s er
   const { io, control, rxSlots, arena } = setUp()
   const source = newEventFd()
   signal(source)
-  io.addPort(1, source, 0)
+  io.addPort(1, source, PORT_FILE, 0)
   control[CTL_SLOT_BYTES] = 8
   for (const bad of [-1, arena.length - 7, 0x7fffffff]) {
     rxSlots[0] = bad
@@ -198,13 +221,14 @@ test('a receive slot outside the arena, or one without room, is the caller\'s er
 test('ports: a tag is used once, removal says whether there was one', (t) => {
   const { io } = setUp()
   const fds = Array.from({ length: 40 }, () => newEventFd())
-  fds.forEach((fd, tag) => io.addPort(tag, fd, 0))
-  t.throws(() => io.addPort(3, newEventFd(), 0), { code: 'EEXIST' })
-  t.throws(() => io.addPort(99, 0x7ffffff0, 0), { code: 'EBADF', message: /epoll_ctl port 99/ })
-  t.throws(() => io.addPort(99, newEventFd(), 65), { instanceOf: RangeError })
+  fds.forEach((fd, tag) => io.addPort(tag, fd, PORT_FILE, 0))
+  t.throws(() => io.addPort(3, newEventFd(), PORT_FILE, 0), { code: 'EEXIST' })
+  t.throws(() => io.addPort(99, 0x7ffffff0, PORT_FILE, 0), { code: 'EBADF', message: /epoll_ctl port 99/ })
+  t.throws(() => io.addPort(99, newEventFd(), PORT_FILE, 65), { instanceOf: RangeError })
+  t.throws(() => io.addPort(99, newEventFd(), 4, 0), { instanceOf: RangeError })
   t.true(io.removePort(3))
   t.false(io.removePort(3))
-  io.addPort(3, fds[3]!, 10)
+  io.addPort(3, fds[3]!, PORT_FILE, 10)
   t.true(io.removePort(3))
 })
 
@@ -212,7 +236,9 @@ test('after close every call is an error, and closing again is none', (t) => {
   const { io } = setUp()
   io.close()
   io.close()
-  for (const call of [() => io.turn(), () => io.addPort(1, 1, 0), () => io.removePort(1), () => io.checksumPartial(0, 2)]) {
+  for (const call of [
+    () => io.turn(), () => io.addPort(1, 1, PORT_FILE, 0), () => io.removePort(1), () => io.checksumPartial(0, 2), () => io.sumRanges(1)
+  ]) {
     t.throws(call, { code: 'ERR_CLOSED' })
   }
 })
@@ -238,7 +264,7 @@ test('wrong arguments are refused before any system call', (t) => {
   t.throws(() => openNetns('/proc/self/status'), { code: 'EINVAL', message: /not a network namespace/ })
   t.throws(() => setAffinity(1023), { code: 'EINVAL', message: /sched_setaffinity/ })
   const words = new Int32Array(8)
-  const arrays = { rx: words, rxSlots: words, tx: words, gather: words, eventFd: -1 }
+  const arrays = { rx: words, rxSlots: words, tx: words, gather: words, addresses: words, sums: words, eventFd: -1 }
   t.throws(() => createIo({ arena: new Uint8Array(8), control: new Int32Array(4), ...arrays }), { instanceOf: RangeError })
   const arena = new Uint16Array(8) as unknown as Uint8Array
   t.throws(() => createIo({ arena, control: new Int32Array(16), ...arrays }), { instanceOf: TypeError })

@@ -7,7 +7,7 @@ import { constants } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import {
   close, createIo, CTL_BYTE_BUDGET, CTL_PORT_BUDGET, CTL_RX_SLOTS, CTL_SLEPT, CTL_SLOT_BYTES, CTL_TIMEOUT_MS, CTL_TX_COUNT,
-  CTL_TX_FAILED, CTL_WORDS, netnsIdentity, newEventFd, openNetns, openTap, RX_FULL, RX_STRIDE, setCarrier, setLink, TX_STRIDE,
+  CTL_TX_FAILED, CTL_WORDS, netnsIdentity, newEventFd, openNetns, openTap, PORT_FILE, RX_FULL, RX_STRIDE, setCarrier, setLink, TX_STRIDE,
   TX_WRITE, TX_WRITEV, type Tap
 } from '../../src/native.js'
 import { OFFLOAD_CSUM } from '../../src/core/ports.js'
@@ -59,7 +59,7 @@ const setUpIo = (slots = 16) => {
   for (let i = 0; i < slots; i++) rxSlots[i] = i * SLOT + 66
   control[CTL_RX_SLOTS] = slots
   control[CTL_SLOT_BYTES] = 2048
-  const io = createIo({ arena, control, rx, rxSlots, tx, gather, eventFd: newEventFd() })
+  const io = createIo({ arena, control, rx, rxSlots, tx, gather, addresses: words(8), sums: words(3), eventFd: newEventFd() })
   const out = slots * SLOT + 66
   const entry = (i: number): number[] => [...rx.subarray(i * RX_STRIDE, (i + 1) * RX_STRIDE)]
   return {
@@ -110,7 +110,7 @@ for (const offload of [true, false]) {
     t.is(tap.vnetHeader, offload ? 10 : 0)
     t.is(tap.offloads & OFFLOAD_CSUM, offload ? OFFLOAD_CSUM : 0)
     if (!offload) t.is(tap.offloads, 0)
-    io.addPort(7, tap.fd, tap.vnetHeader)
+    io.addPort(7, tap.fd, PORT_FILE, tap.vnetHeader)
     arena.set(REQUEST, out)
     t.is(send(tap, REQUEST.length), 1)
     t.is(tx[7], 0)
@@ -134,7 +134,7 @@ for (const offload of [true, false]) {
 tapTest('budgets and slots bound a turn, and nothing is lost by them', (t) => {
   const tap = host(t, true)
   const { io, arena, control, out, send } = setUpIo()
-  io.addPort(7, tap.fd, tap.vnetHeader)
+  io.addPort(7, tap.fd, PORT_FILE, tap.vnetHeader)
   arena.set(REQUEST, out)
   for (const [word, limit, most] of [[CTL_PORT_BUDGET, 2, 2], [CTL_BYTE_BUDGET, REPLY.length + 1, 2], [CTL_RX_SLOTS, 3, 3]] as const) {
     const usual = control[word]!
@@ -152,7 +152,7 @@ tapTest('with a byte budget for one frame, each of two busy ports has its turn',
   const { io, arena, control, entry, out, send } = setUpIo()
   arena.set(REQUEST, out)
   for (const tap of taps) send(tap, REQUEST.length, 4)
-  taps.forEach((tap, tag) => io.addPort(tag, tap.fd, tap.vnetHeader))
+  taps.forEach((tap, tag) => io.addPort(tag, tap.fd, PORT_FILE, tap.vnetHeader))
   control[CTL_BYTE_BUDGET] = 1
   const order = Array.from({ length: 4 }, () => {
     t.is(io.turn(), 1)
@@ -164,7 +164,7 @@ tapTest('with a byte budget for one frame, each of two busy ports has its turn',
 tapTest('a link that is down refuses frames with EIO and disturbs nothing', (t) => {
   const tap = host(t, true)
   const { io, arena, control, tx, out, send } = setUpIo()
-  io.addPort(7, tap.fd, tap.vnetHeader)
+  io.addPort(7, tap.fd, PORT_FILE, tap.vnetHeader)
   setLink({ netns: tap.netns, name: 'eth0', up: false })
   arena.set(REQUEST, out)
   control[CTL_TIMEOUT_MS] = 1
@@ -179,7 +179,7 @@ tapTest('a link that is down refuses frames with EIO and disturbs nothing', (t) 
 tapTest('a deleted device is reported once, and the thread can sleep again', (t) => {
   const tap = host(t, true)
   const { io, control, entry } = setUpIo()
-  io.addPort(7, tap.fd, tap.vnetHeader)
+  io.addPort(7, tap.fd, PORT_FILE, tap.vnetHeader)
   ip('-n', tap.ns, 'link', 'del', 'eth0')
   control[CTL_TIMEOUT_MS] = 1
   t.is(io.turn(), 1)
@@ -194,7 +194,7 @@ tapTest('a deleted device is reported once, and the thread can sleep again', (t)
 tapTest('a namespace that lost its name lives on by the descriptor of its TAP, and does not spin', (t) => {
   const tap = host(t, true)
   const { io, arena, control, out, send } = setUpIo()
-  io.addPort(7, tap.fd, tap.vnetHeader)
+  io.addPort(7, tap.fd, PORT_FILE, tap.vnetHeader)
   ip('netns', 'del', tap.ns)
   control[CTL_TIMEOUT_MS] = 1
   t.is(io.turn(), 0)
