@@ -7,9 +7,10 @@
  * `suppress` is the softer neigh_suppress of the bridge (net/bridge/br_arp_nd_proxy.c, br_do_proxy_suppress_arp()): what is known is
  * answered, the rest floods on. As there, any entry with a usable MAC address will do, also a stale one, unicast requests go on, and a
  * request for an address of the bridge itself or for a station that is known on this side stays out of the tunnel, as whom it is for hears
- * it anyway. Two things differ, besides whose neighbours they are (there the bridge's). Announcements and probes (RFC 5227: the sender is the target, or 0) go on into the tunnel: the kernel keeps them out because a
- * control plane tells the other side, and here there may be none. And a station that the bridge has not heard of yet is answered for: the
- * kernel wants it in the forwarding table, which a static entry here should not need.
+ * it anyway. Besides that the neighbours are the tunnel's and not the bridge's, two things differ. Announcements and probes (RFC 5227: the
+ * sender is the target, or 0) go on into the tunnel: the kernel keeps them out because a control plane tells the other side, and here there
+ * may be none. And a station that the bridge has not heard of yet is answered for: the kernel wants it in the forwarding table, which a
+ * static entry here should not need.
  */
 import type { Packets } from '../core/packets.js'
 import { ARP_MALFORMED, NO_BUFFER, OK, TUNNEL_ARP_NO_REQUEST, TUNNEL_ARP_SUPPRESSED, TUNNEL_ARP_UNANSWERED } from '../reason.js'
