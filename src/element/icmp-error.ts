@@ -86,7 +86,7 @@ export const createIcmpError = (parts: IcmpErrorParts) => {
       return
     }
     const s = stack[iface]!
-    if (!deserves(p, s, iface)) return
+    if (!deserves(p, s, iface) || !packets.linearize(p)) return
     const o = l3[p]!
     const offender = ipv4.source(view, o)
     const destination = ipv4.destination(view, o)

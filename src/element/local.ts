@@ -4,7 +4,7 @@
  * refuses it. Echo and timestamp replies are written over the request where its bytes are its own.
  */
 import type { Packets } from '../core/packets.js'
-import { F_CSUM_OK, F_LINK_BROADCAST, F_NEEDS_CSUM, F_OWN } from '../core/packets.js'
+import { F_CSUM_OK, F_LINK_BROADCAST, F_NEEDS_CSUM, F_OWN, F_SHARED, F_SLICE } from '../core/packets.js'
 import {
   BROADCAST_IGNORED, ICMP_IGNORED, ICMP_MALFORMED, NO_BUFFER, OK, PORT_UNREACHABLE, PROTOCOL_UNREACHABLE, TCP_MALFORMED, UDP_MALFORMED
 } from '../reason.js'
@@ -77,7 +77,7 @@ export const createLocal = (parts: LocalParts) => {
     l3[p] = o
     start[p] = o - ETHERNET_HEADER // still 2 modulo 4: headers are multiples of 4
     length[p] = ETHERNET_HEADER + header + size
-    flags[p] = F_OWN
+    flags[p] = (flags[p]! & (F_SLICE | F_SHARED)) | F_OWN
     gsoType[p] = 0
     ipv4.writeIpv4(view, o, tos, header + size, nextIdentification(), 0, DEFAULT_TTL, ipv4.PROTOCOL_ICMP, source, destination)
     if (optionBytes > 0) ipv4.writeOptions(view, o, options.reply, optionBytes)
@@ -216,6 +216,10 @@ export const createLocal = (parts: LocalParts) => {
 
   /** Takes an IPv4 packet to an address of the stack of `iface`, or to a broadcast or multicast address it listens to. Owns `p`. */
   const deliver = (p: number, iface: number): void => {
+    if (!packets.linearize(p)) {
+      packets.drop(p, NO_BUFFER)
+      return
+    }
     if (ipv4.isFragment(view, l3[p]!)) {
       p = reassembly.add(p, iface)
       if (p < 0) return

@@ -11,20 +11,17 @@ import type { TapRingProducer } from '../core/tap-ring.js'
 import { createBridge } from '../element/bridge.js'
 import { createOutput } from '../port/output.js'
 import {
-  createRings, CTL_RX_COUNT, CTL_RX_SLOTS, CTL_SPIN_US, CTL_TIMEOUT_MS, CTL_TX_COUNT, CTL_TX_FAILED, RX_STRIDE, TX_STRIDE, type Io, type Rings
+  createRings, CTL_RX_COUNT, CTL_RX_SLOTS, CTL_SPIN_US, CTL_TIMEOUT_MS, CTL_TX_COUNT, CTL_TX_FAILED, RX_STRIDE, SOCKET_TAGS, TX_SENDMSG, TX_STRIDE,
+  type Io, type Rings
 } from '../port/rings.js'
-import { PORT_DOWN, TX_ERROR, TX_QUEUE_FULL } from '../reason.js'
+import { TX_QUEUE_FULL } from '../reason.js'
 import { createFdb } from '../table/fdb.js'
 import { createRemotes } from '../table/remotes.js'
 import { createInterfaces } from '../table/interfaces.js'
-import { createTunnels } from '../table/tunnels.js'
 import { createLayer3 } from './layer3.js'
 import { createReceive } from './receive.js'
-
-/** errno values that a send may answer (include/uapi/asm-generic/errno*.h). */
-const EIO = 5
-const EAGAIN = 11
-const EBADFD = 77
+import { createTunnelPath, type OnTunnelEvent } from './tunnels.js'
+import { whyNotSent, whyNotWritten } from './tx-errors.js'
 
 /** Longest sleep: the loop is asked to stop through an eventfd, but never depends on it. */
 const MAX_SLEEP_MS = 1000
@@ -52,6 +49,8 @@ export interface EngineOptions {
   random: () => number
   /** A device behind a port is gone: it delivers an error instead of frames. */
   onDeviceLost?: (port: number, errno: number) => void
+  /** Something to tell about a tunnel (engine/tunnels.ts). */
+  onTunnelEvent?: OnTunnelEvent
   /** Microseconds to poll before sleeping, while traffic flows (adaptive) or always (busy). */
   spinUs?: number
   busy?: boolean
@@ -70,9 +69,6 @@ export const createEngine = (options: EngineOptions) => {
   const rings = createRings(packets, remotes.addresses, options.batch)
   const interfaces = createInterfaces()
   const fdb = createFdb({ seed: Math.floor(random() * 0x7fffffff) })
-  const tunnels = createTunnels()
-  // Of VXLAN ports: filtering id and bridge are the tunnel's row, port is the row of the remote
-  const tunnelFdb = createFdb({ seed: Math.floor(random() * 0x7fffffff) })
   const clock = { now: readClock(), second: 0 }
   const io = options.makeIo(packets, rings)
   const { control, rx, rxSlotIds, tx, txPacket, txPort } = rings
@@ -96,7 +92,10 @@ export const createEngine = (options: EngineOptions) => {
   let ring: TapRingProducer | undefined
   let snaplen = 0
   const watch = (p: number, port: number, direction: number): void => {
-    if ((state[port]! & P_CAPTURE) !== 0) ring!.push(bytes, start[p]!, length[p]!, snaplen, port, direction, options.wallClock())
+    if ((state[port]! & P_CAPTURE) === 0) return
+    // What came in pieces was put together, unless it was on its way when the capture began
+    const together = packets.stride[p] === 0 ? snaplen : Math.min(snaplen, packets.headerLength[p]! + packets.gsoSize[p]!)
+    ring!.push(bytes, start[p]!, length[p]!, together, port, direction, options.wallClock())
   }
 
   /** Ends what the exchange has sent; an entry may hold several packets, joined to one write. */
@@ -106,23 +105,23 @@ export const createEngine = (options: EngineOptions) => {
     for (let i = 0; i < count; i++) {
       const c = txPort[i]! * PORT_CELLS
       const errno = failed === 0 ? 0 : tx[i * TX_STRIDE + 7]!
+      if (errno !== 0 && txPacket[i]! < 0) counters[c + C_TX_ERRORS]!++ // the rest of a super-frame, which is in the entry before
       for (let p = txPacket[i]!; p >= 0;) {
         const following = next[p]!
         if (errno === 0) {
           counters[c + C_TX_PACKETS]!++
           counters[c + C_TX_BYTES]! += length[p]!
           packets.transmitted(p)
-        } else refused(p, c, errno)
+        } else refused(p, c, tx[i * TX_STRIDE] === TX_SENDMSG ? whyNotSent(errno) : whyNotWritten(errno))
         p = following
       }
     }
-    control[CTL_TX_COUNT] = 0
+    rings.reset()
   }
 
-  const refused = (p: number, cells: number, errno: number): void => {
-    const full = errno === EAGAIN
-    counters[cells + (full ? C_TX_DROPPED : C_TX_ERRORS)]!++
-    packets.drop(p, full ? TX_QUEUE_FULL : errno === EIO || errno === EBADFD ? PORT_DOWN : TX_ERROR)
+  const refused = (p: number, cells: number, reason: number): void => {
+    counters[cells + (reason === TX_QUEUE_FULL ? C_TX_DROPPED : C_TX_ERRORS)]!++
+    packets.drop(p, reason)
   }
 
   const watchQueued = (): void => {
@@ -144,8 +143,8 @@ export const createEngine = (options: EngineOptions) => {
     complete()
   }
 
-  const { output, seal, joined, completeChecksum } = createOutput({
-    packets, ports, rings, flush, toInterface, coalesce: options.coalesce !== false
+  const { output, seal, completeChecksum } = createOutput({
+    packets, ports, rings, flush, toInterface, toTunnel: (p, port) => tunnelPath.output(p, port), coalesce: options.coalesce !== false
   })
   const bridge = createBridge({ packets, ports, fdb, clock, output })
 
@@ -181,6 +180,20 @@ export const createEngine = (options: EngineOptions) => {
 
   const take = createReceive(packets, ports)
 
+  /** A frame comes out of a tunnel, into the bridge and to its end. */
+  const fromTunnel = (p: number, port: number): void => {
+    if (capturing) {
+      packets.linearize(p)
+      watch(p, port, 0)
+    }
+    bridge.receive(p, port)
+    if (workCount > 0) drainWork()
+  }
+  const tunnelPath = createTunnelPath({
+    packets, ports, rings, remotes, bridgeFdb: fdb, interfaces, io, clock, random, coalesce: options.coalesce !== false, flush, completeChecksum, deliver: fromTunnel,
+    onEvent: options.onTunnelEvent ?? (() => undefined)
+  })
+
   let nextTick = 0
   let nextSweep = 0
   let lastTraffic = -1e9
@@ -193,6 +206,7 @@ export const createEngine = (options: EngineOptions) => {
     nextTick = now + layer3.untilNextTick(now)
     if (now >= nextSweep) {
       fdb.sweep(now, Math.max(SWEEP_SLOTS, Math.ceil(fdb.slots() / SWEEP_GOES)))
+      tunnelPath.sweep(now, Math.max(SWEEP_SLOTS, Math.ceil(tunnelPath.fdb.slots() / SWEEP_GOES)))
       nextSweep = now + SWEEP_EVERY_MS
     }
     drainWork()
@@ -221,6 +235,10 @@ export const createEngine = (options: EngineOptions) => {
       }
       used++
       arrived += size
+      if (port >= SOCKET_TAGS) {
+        tunnelPath.receive(rxSlotIds[rx[e + 1]!]!, size, port - SOCKET_TAGS, rx[e + 3]!)
+        continue
+      }
       const p = take(rxSlotIds[rx[e + 1]!]!, size, port)
       if (p < 0) continue
       if (capturing) watch(p, port, 0)
@@ -240,7 +258,10 @@ export const createEngine = (options: EngineOptions) => {
   control[CTL_RX_COUNT] = 0
 
   return {
-    packets, ports, rings, interfaces, fdb, tunnels, tunnelFdb, remotes, clock, io, bridge, layer3, turn,
+    packets, ports, rings, interfaces, fdb, remotes, clock, io, bridge, layer3, turn,
+    tunnels: tunnelPath.tunnels,
+    tunnelFdb: tunnelPath.fdb,
+    tunnelNeighbors: tunnelPath.neighbors,
     /** Watches the ports whose P_CAPTURE flag is set; undefined ends it. */
     capture: (producer: TapRingProducer | undefined, bytesAFrame: number): void => {
       ring = producer
@@ -248,7 +269,7 @@ export const createEngine = (options: EngineOptions) => {
       capturing = producer !== undefined
     },
     /** Packets in somebody's hands at the end of a turn: queued for sending, waiting for ARP, being reassembled. */
-    held: (): number => control[CTL_TX_COUNT]! + joined() + workCount + layer3.held(),
+    held: (): number => rings.queued() + workCount + layer3.held(),
     /** Has the timers looked at in the next turn: something was started that needs them. */
     wake: (): void => {
       nextTick = 0

@@ -23,7 +23,7 @@ export type Segmenter = ReturnType<typeof createSegmenter>
 
 /** `emit(segment, a)` is given every segment, with the `a` of the call. */
 export const createSegmenter = (packets: Packets, emit: (p: number, a: number) => void) => {
-  const { view, bytes, start, length, flags, gsoType, gsoSize, csumStart, csumOffset } = packets
+  const { view, bytes, start, length, flags, gsoType, gsoSize, csumStart, csumOffset, stride } = packets
 
   /** Offset of the IP header from the start of the frame: behind Ethernet and VLAN tags. */
   const networkOffset = (at: number): number => {
@@ -82,6 +82,7 @@ export const createSegmenter = (packets: Packets, emit: (p: number, a: number) =
     const sequence = isTcp ? tcp.sequence(view, at + l4) : 0
     const tcpFlags = isTcp ? tcp.flags(view, at + l4) : 0
     const id = v6 ? 0 : ipv4.identification(view, at + network)
+    const step = stride[p] === 0 ? size : stride[p]!
     let index = 0
     for (let o = headers; o < end || index === 0; o += size, index++) {
       const data = Math.min(size, end - o)
@@ -92,7 +93,8 @@ export const createSegmenter = (packets: Packets, emit: (p: number, a: number) =
       }
       const to = start[s]!
       bytes.copyWithin(to, at, at + headers)
-      bytes.copyWithin(to + headers, at + o, at + o + data)
+      const from = at + headers + index * step
+      bytes.copyWithin(to + headers, from, from + data)
       const l4Length = headers - l4 + data
       if (v6) view.setUint16(to + network + IPV6_OFF_PAYLOAD_LENGTH, headers + data - network - IPV6_HEADER)
       else {

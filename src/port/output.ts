@@ -3,15 +3,15 @@
  * interface behind the port, or drops it with a reason. Here a frame is fitted to what the port can carry.
  */
 import type { Packets } from '../core/packets.js'
-import { F_NEEDS_CSUM } from '../core/packets.js'
+import { F_NEEDS_CSUM, F_SLICE } from '../core/packets.js'
 import type { Ports } from '../core/ports.js'
-import { OFFLOAD_CSUM, OFFLOAD_TSO4, OFFLOAD_TSO6, OFFLOAD_USO, PORT_INTERFACE, P_FORWARDING } from '../core/ports.js'
+import { OFFLOAD_CSUM, OFFLOAD_TSO4, OFFLOAD_TSO6, OFFLOAD_USO, PORT_INTERFACE, PORT_IO, PORT_TUNNEL, P_FORWARDING } from '../core/ports.js'
 import { GSO_ECN, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, VNET_F_NEEDS_CSUM, VNET_HDR } from '../core/layout.js'
 import { CANNOT_SEGMENT, MTU_EXCEEDED, NO_BUFFER, PORT_DOWN } from '../reason.js'
 import { CHECKSUM_OFFSET, createCoalescer, HEADERS, L4 } from '../offload/coalesce.js'
 import { createSegmenter } from '../offload/segment.js'
 import type { Rings } from './rings.js'
-import { CTL_TX_COUNT, TX_STRIDE, TX_WRITEV } from './rings.js'
+import { CTL_TX_COUNT, MAX_WRITEV_PAIRS, TX_STRIDE, TX_WRITEV } from './rings.js'
 
 /**
  * Ethernet header and one VLAN tag: what may stand before the MTU's bytes (is_skb_forwardable of linux netdevice.h). The outermost
@@ -31,12 +31,14 @@ export interface OutputParts {
   flush: () => void
   /** Takes frames for the interface behind a port. */
   toInterface: (p: number, port: number) => void
+  /** Takes frames for the tunnel behind a port. */
+  toTunnel: (p: number, port: number) => void
   /** Join runs of datagrams before they are sent. */
   coalesce: boolean
 }
 
-export const createOutput = ({ packets, ports, rings, flush, toInterface, coalesce }: OutputParts) => {
-  const { start, length, flags, gsoType, gsoSize, csumStart, csumOffset, headerLength, next, i32, u16 } = packets
+export const createOutput = ({ packets, ports, rings, flush, toInterface, toTunnel, coalesce }: OutputParts) => {
+  const { start, length, flags, gsoType, gsoSize, csumStart, csumOffset, headerLength, next, stride, i32, u16 } = packets
   const { kind, state, mtu, offloads, handle, vnetHeader } = ports
   const { control, txCapacity, tx, txPacket, txPort, gather } = rings
   const coalescer = createCoalescer(packets, ports, txCapacity)
@@ -55,30 +57,74 @@ export const createOutput = ({ packets, ports, rings, flush, toInterface, coales
     }
   }
 
-  const writeVnetHeader = (p: number, word0: number, word1: number, offset: number): void => {
-    const w = (start[p]! - VNET_HDR) >> 2
+  const writeWords = (at: number, word0: number, word1: number, offset: number): void => {
+    const w = at >> 2
     i32[w] = word0
     i32[w + 1] = word1
     u16[(w << 1) + 4] = offset
   }
 
+  /** The virtio-net header of a packet, before a frame that would begin at `frame`. */
+  const writeVnetHeader = (p: number, frame: number): void => {
+    const gso = gsoType[p]!
+    const at = frame - VNET_HDR
+    if ((flags[p]! & F_NEEDS_CSUM) === 0) writeWords(at, 0, 0, 0)
+    else if (gso === 0) writeWords(at, VNET_F_NEEDS_CSUM, csumStart[p]! << 16, csumOffset[p]!)
+    else writeWords(at, VNET_F_NEEDS_CSUM | (gso << 8) | (headerLength[p]! << 16), gsoSize[p]! | (csumStart[p]! << 16), csumOffset[p]!)
+  }
+
+  /**
+   * Queues a frame whose bytes do not lie together, or have no room before them: the port's header stands in scratch, pieces where
+   * they came in.
+   */
+  const queueGathered = (p: number, port: number): void => {
+    const size = gsoSize[p]!
+    const pieces = stride[p] === 0 ? 1 : Math.ceil((length[p]! - headerLength[p]!) / size)
+    if (pieces >= MAX_WRITEV_PAIRS && !packets.linearize(p)) {
+      packets.drop(p, NO_BUFFER)
+      return
+    }
+    const parts = stride[p] === 0 ? 1 : pieces
+    if (!rings.hasRoom(parts + 1, VNET_HDR + 4)) flush()
+    const before = vnetHeader[port] !== 0
+    const first = rings.takePairs(parts + (before ? 1 : 0))
+    let pair = first
+    if (before) {
+      const scratch = rings.takeScratch(VNET_HDR + 2)
+      writeVnetHeader(p, scratch + 2 + VNET_HDR)
+      gather[pair * 2] = scratch + 2
+      gather[pair++ * 2 + 1] = VNET_HDR
+    }
+    gather[pair * 2] = start[p]!
+    gather[pair++ * 2 + 1] = stride[p] === 0 ? length[p]! : Math.min(length[p]!, headerLength[p]! + size)
+    let from = start[p]! + headerLength[p]! + stride[p]!
+    for (let o = headerLength[p]! + size; pair < first + parts + (before ? 1 : 0); o += size, from += stride[p]!) {
+      gather[pair * 2] = from
+      gather[pair++ * 2 + 1] = Math.min(size, length[p]! - o)
+    }
+    next[p] = -1
+    coalescer.count[control[CTL_TX_COUNT]!] = 1
+    rings.pushGathered(TX_WRITEV, p, port, handle[port]!, first, pair - first)
+    lastFlush[port] = -1
+  }
+
   /** Queues a frame that fits its port. The virtio-net header is written before it: the same bytes for every port that has one. */
   const queue = (p: number, port: number): void => {
+    if (stride[p] !== 0 || (flags[p]! & F_SLICE) !== 0) {
+      queueGathered(p, port)
+      return
+    }
     const mayJoin = coalesce && (offloads[port]! & OFFLOAD_USO) !== 0
     if (mayJoin && lastFlush[port] === flushes) {
       const last = lastEntry[port]!
       if (coalescer.join(last, txPacket[last]!, p)) {
         joined++
+        rings.addQueued()
         return
       }
     }
     if (control[CTL_TX_COUNT]! >= txCapacity) flush()
-    if (vnetHeader[port] !== 0) {
-      const gso = gsoType[p]!
-      if ((flags[p]! & F_NEEDS_CSUM) === 0) writeVnetHeader(p, 0, 0, 0)
-      else if (gso === 0) writeVnetHeader(p, VNET_F_NEEDS_CSUM, csumStart[p]! << 16, csumOffset[p]!)
-      else writeVnetHeader(p, VNET_F_NEEDS_CSUM | (gso << 8) | (headerLength[p]! << 16), gsoSize[p]! | (csumStart[p]! << 16), csumOffset[p]!)
-    }
+    if (vnetHeader[port] !== 0) writeVnetHeader(p, start[p]!)
     const e = control[CTL_TX_COUNT]!
     next[p] = -1
     if (mayJoin) {
@@ -94,12 +140,12 @@ export const createOutput = ({ packets, ports, rings, flush, toInterface, coales
     flushes = (flushes + 1) | 0
     if (joined === 0) return
     joined = 0
-    let pair = 0
+    let pair = rings.pairsUsed()
     for (let e = 0; e < control[CTL_TX_COUNT]!; e++) {
-      if (coalescer.count[e]! === 1) continue
+      if (kind[txPort[e]!] !== PORT_IO || coalescer.count[e]! === 1) continue
       const head = txPacket[e]!
       coalescer.writeHeaders(e, head)
-      writeVnetHeader(head, VNET_F_NEEDS_CSUM | (GSO_UDP_L4 << 8) | (HEADERS << 16), coalescer.segment[e]! | (L4 << 16), CHECKSUM_OFFSET)
+      writeWords(start[head]! - VNET_HDR, VNET_F_NEEDS_CSUM | (GSO_UDP_L4 << 8) | (HEADERS << 16), coalescer.segment[e]! | (L4 << 16), CHECKSUM_OFFSET)
       const t = e * TX_STRIDE
       tx[t] = TX_WRITEV
       tx[t + 2] = pair
@@ -141,14 +187,16 @@ export const createOutput = ({ packets, ports, rings, flush, toInterface, coales
       toInterface(p, port)
       return
     }
+    if (kind[port] === PORT_TUNNEL) {
+      toTunnel(p, port)
+      return
+    }
     if (gsoType[p] === 0 && (flags[p]! & F_NEEDS_CSUM) === 0 && length[p]! <= mtu[port]! + FRAME_OVERHEAD) queue(p, port)
     else fit(p, port)
   }
 
   return {
     output, seal,
-    completeChecksum: segmenter.completeChecksum,
-    /** Packets queued beyond the first of their tx entry. */
-    joined: (): number => joined
+    completeChecksum: segmenter.completeChecksum
   }
 }

@@ -61,6 +61,9 @@ export const SOCKET_TAGS = 4096
 /** int32 words of a row in `addresses`: a sockaddr_in or sockaddr_in6 as the kernel has it. */
 export const ADDRESS_WORDS = 8
 
+/** Entries that one packet may need: a super-frame cut for a tunnel. */
+const ENTRIES_A_PACKET = 32
+
 /** Ranges that one `sumRanges` may sum. */
 export const SUM_RANGES = 256
 
@@ -105,9 +108,9 @@ export const createRings = (packets: Packets, addresses: Int32Array, batch = 64,
     addQueued: (): void => {
       queued++
     },
-    /** Whether that many parts and bytes of scratch can still be had; joined writes keep their share of parts. */
+    /** Whether that many parts and bytes of scratch can still be had, and entries for them; joined writes keep their share of parts. */
     hasRoom: (parts: number, scratch: number): boolean =>
-      control[CTL_TX_COUNT]! < txCapacity && pairsUsed + parts <= pairs - packets.capacity && scratchUsed + scratch <= packets.scratchBytes,
+      control[CTL_TX_COUNT]! + ENTRIES_A_PACKET <= txCapacity && pairsUsed + parts <= pairs - packets.capacity && scratchUsed + scratch <= packets.scratchBytes,
     /** The first of `parts` pairs of `gather`; those of one entry lie together. */
     takePairs: (parts: number): number => {
       const first = pairsUsed

@@ -19,15 +19,18 @@ export const FLAG_GBP = 0x80000000 | 0
 export const GBP_DONT_LEARN = 0x00400000
 export const GBP_POLICY_APPLIED = 0x00080000
 export const GBP_ID_MASK = 0xffff
+/** What of a packet's mark goes into the header. */
+export const MARK_MASK = GBP_ID_MASK | GBP_POLICY_APPLIED | GBP_DONT_LEARN
 /** VXLAN_GBP_USED_BITS: with the extension its whole three bytes are no longer reserved. */
 const GBP_USED = FLAG_GBP | 0xffffff
 
-/** Is this a VXLAN header? With `gbp` the bits of group policy are known, else they are reserved. */
-export const check = (view: DataView, o: number, gbp: boolean): number => {
-  const flags = view.getInt32(o)
-  if ((flags & FLAG_VNI) === 0) return VXLAN_FLAGS_INVALID
+/** Is this the header of a VXLAN packet? 8 bytes are there. */
+export const check = (view: DataView, o: number): number => ((view.getInt32(o) & FLAG_VNI) === 0 ? VXLAN_FLAGS_INVALID : OK)
+
+/** Are all bits known? With `gbp` those of group policy are, else they are reserved. The VNI is looked at before. */
+export const checkReserved = (view: DataView, o: number, gbp: boolean): number => {
   const known = gbp ? FLAG_VNI | GBP_USED : FLAG_VNI
-  return (flags & ~known) !== 0 || view.getUint8(o + 7) !== 0 ? VXLAN_RESERVED_BITS : OK
+  return (view.getInt32(o) & ~known) !== 0 || view.getUint8(o + 7) !== 0 ? VXLAN_RESERVED_BITS : OK
 }
 
 /** 24 bits. */
@@ -36,11 +39,11 @@ export const vni = (view: DataView, o: number): number => view.getUint32(o + 4) 
 /** Mark of a packet from its group policy: id in the low 16 bits, A and D at their bits as Linux has them; 0 without. */
 export const mark = (view: DataView, o: number): number => {
   const flags = view.getInt32(o)
-  return (flags & FLAG_GBP) === 0 ? 0 : flags & (GBP_ID_MASK | GBP_POLICY_APPLIED | GBP_DONT_LEARN)
+  return (flags & FLAG_GBP) === 0 ? 0 : flags & MARK_MASK
 }
 
 /** Writes a header; a mark of 0 leaves the group policy out. */
 export const write = (view: DataView, o: number, id: number, markOf: number): void => {
-  view.setInt32(o, markOf === 0 ? FLAG_VNI : FLAG_VNI | FLAG_GBP | (markOf & (GBP_ID_MASK | GBP_POLICY_APPLIED | GBP_DONT_LEARN)))
+  view.setInt32(o, markOf === 0 ? FLAG_VNI : FLAG_VNI | FLAG_GBP | (markOf & MARK_MASK))
   view.setInt32(o + 4, id << 8)
 }

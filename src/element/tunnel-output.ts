@@ -1,0 +1,191 @@
+/**
+ * Into a VXLAN tunnel (RFC 7348 section 4.1, vxlan_xmit() of drivers/net/vxlan/vxlan_core.c): where a frame of the bridge goes, and with
+ * which outer header. A station's peer is looked up in the tunnel's own table; what is not there goes to every peer of the
+ * flood list (head-end replication), the first of them last, as Linux does.
+ *
+ * The socket, and with it the outer source port, is chosen by a hash of the inner flow (section 4.2), so that one flow keeps its way and
+ * its order; fragments have no ports, so a datagram's all go one way. Congestion marks are copied out (RFC 6040 4.1).
+ */
+import type { Packets } from '../core/packets.js'
+import type { Ports } from '../core/ports.js'
+import { P_NEIGH_SUPPRESS } from '../core/ports.js'
+import { NO_REMOTE, UNDERLAY_UNREACHABLE } from '../reason.js'
+import type { Fdb } from '../table/fdb.js'
+import type { Remotes } from '../table/remotes.js'
+import {
+  DF_INHERIT, DF_SET, INHERIT, OVERHEAD_4, OVERHEAD_6, T_GBP, T_GSO, T_L2MISS, T_PROXY, TC_L2MISS, TUNNEL_CELLS, type Tunnels
+} from '../table/tunnels.js'
+import { ETHERNET_HEADER, VLAN_TAG } from '../wire/ethernet.js'
+import * as ipv4 from '../wire/ipv4.js'
+import * as vxlan from '../wire/vxlan.js'
+
+/** EtherTypes as a little-endian load sees them. */
+const ARP_LE = 0x0608
+const IPV4_LE = 0x0008
+const IPV6_LE = 0xdd86
+const VLAN_LE = 0x0081
+const QINQ_LE = 0xa888
+
+const ECN_MASK = 3
+const ECN_ECT0 = 2
+const ECN_CE = 3
+
+export interface TunnelOutputParts {
+  packets: Packets
+  ports: Ports
+  tunnels: Tunnels
+  remotes: Remotes
+  fdb: Fdb
+  clock: { second: number }
+  /** ARP that ends here, and ARP that may be answered here (true: it was). */
+  proxy: (p: number, tunnel: number) => void
+  suppress: (p: number, tunnel: number) => boolean
+  /** A frame that does not fit: answers or drops it. */
+  tooBig: (p: number, tunnel: number, mtu: number) => void
+  /** A unicast station that nobody knows. */
+  miss: (tunnel: number, hi: number, lo: number) => void
+  send: (p: number, port: number, descriptor: number, remote: number, header0: number, header1: number, ttlTos: number, gso: boolean) => void
+}
+
+export const createTunnelOutput = ({
+  packets, ports, tunnels, remotes, fdb, clock, proxy, suppress, tooBig, miss, send
+}: TunnelOutputParts) => {
+  const { start, length, gsoType, gsoSize, headerLength, mark, u16, i32, bytes, view } = packets
+  const { state, mtu, layer3 } = ports
+  const { flags, ttl, tos, df, family } = tunnels
+
+  // What the last look at a frame has found: EtherType and offset of what lies behind the tags
+  let type = 0
+  let o = 0
+  let tagged = false
+
+  const look = (p: number): void => {
+    const at = start[p]!
+    type = u16[(at + 12) >> 1]!
+    o = at + ETHERNET_HEADER
+    tagged = type === VLAN_LE || type === QINQ_LE
+    while ((type === VLAN_LE || type === QINQ_LE) && o + 4 <= at + length[p]! && o < at + 22) {
+      type = u16[(o + 2) >> 1]!
+      o += VLAN_TAG
+    }
+    // Too short for its header: nothing that can be read
+    const end = at + length[p]!
+    if ((type === IPV4_LE && o + ipv4.IPV4_HEADER > end) || (type === IPV6_LE && o + 40 > end)) type = 0
+  }
+
+  const mix = (h: number, word: number): number => {
+    const x = Math.imul(h ^ word, 0x9e3779b1)
+    return x ^ (x >>> 15)
+  }
+
+  /** Hash of the inner flow: addresses, protocol and ports where they can be had. */
+  const flowHash = (p: number): number => {
+    const end = start[p]! + length[p]!
+    let h = type ^ (tagged ? u16[(start[p]! + 14) >> 1]! << 16 : 0)
+    if (type === IPV4_LE) {
+      const w = o >> 2
+      h = mix(mix(h, i32[w + 3]!), i32[w + 4]!)
+      const protocol = bytes[o + ipv4.OFF_PROTOCOL]!
+      h = mix(h, protocol)
+      const l4 = o + ipv4.headerLength(view, o)
+      const whole = (view.getUint16(o + ipv4.OFF_FLAGS_FRAGMENT) & (ipv4.FLAG_MF | ipv4.FRAGMENT_MASK)) === 0
+      if (whole && (protocol === ipv4.PROTOCOL_TCP || protocol === ipv4.PROTOCOL_UDP) && l4 + 4 <= end) h = mix(h, i32[l4 >> 2]!)
+    } else if (type === IPV6_LE) {
+      for (let w = (o >> 2) + 2; w < (o >> 2) + 10; w++) h = mix(h, i32[w]!)
+      const protocol = bytes[o + 6]!
+      h = mix(h, protocol)
+      if ((protocol === ipv4.PROTOCOL_TCP || protocol === ipv4.PROTOCOL_UDP) && o + 44 <= end) h = mix(h, i32[(o + 40) >> 2]!)
+    }
+    return h
+  }
+
+  /** TTL and TOS of the outer header, -1 where both are the socket's own. */
+  const ttlTosOf = (t: number): number => {
+    let innerTos = 0
+    let innerTtl = 0
+    if (type === IPV4_LE) {
+      innerTos = bytes[o + ipv4.OFF_TOS]!
+      innerTtl = bytes[o + ipv4.OFF_TTL]!
+    } else if (type === IPV6_LE) {
+      innerTos = ((bytes[o]! & 15) << 4) | (bytes[o + 1]! >>> 4)
+      innerTtl = bytes[o + 7]!
+    }
+    const outerTtl = ttl[t] === INHERIT ? innerTtl : ttl[t]!
+    const ecn = innerTos & ECN_MASK
+    const outerTos = ((tos[t] === INHERIT ? innerTos : tos[t]!) & ~ECN_MASK) | (ecn === ECN_CE ? ECN_ECT0 : ecn)
+    return outerTtl === 0 && outerTos === 0 ? -1 : outerTtl | (outerTos << 8)
+  }
+
+  const isDontFragment = (): boolean =>
+    !tagged && (type === IPV6_LE || (type === IPV4_LE && (view.getUint16(o + ipv4.OFF_FLAGS_FRAGMENT) & ipv4.FLAG_DF) !== 0))
+
+  /** Largest IP packet in the tunnel to a peer. */
+  const mtuTo = (t: number, port: number, r: number): number => {
+    const own = mtu[port]!
+    const path = remotes.pathMtu[r]!
+    if (path === 0) return own
+    if (clock.second > remotes.pathMtuUntil[r]!) {
+      remotes.pathMtu[r] = 0
+      return own
+    }
+    const inner = path - ETHERNET_HEADER - (family[t] === 6 ? OVERHEAD_6 : OVERHEAD_4)
+    return inner < own ? inner : own
+  }
+
+  /** To one peer. Owns the packet. */
+  const to = (p: number, port: number, t: number, r: number): void => {
+    look(p)
+    const limit = mtuTo(t, port, r)
+    const size = gsoType[p] === 0 ? length[p]! : headerLength[p]! + gsoSize[p]!
+    if (size > limit + ETHERNET_HEADER + (tagged ? VLAN_TAG : 0) && (gsoType[p] === 0 || length[p]! > limit + ETHERNET_HEADER)) {
+      tooBig(p, t, limit)
+      return
+    }
+    const mode = df[t]!
+    const pool = mode === DF_SET || (mode === DF_INHERIT && isDontFragment()) ? tunnels.sendDf[t]! : tunnels.send[t]!
+    if (pool.length === 0) {
+      packets.drop(p, UNDERLAY_UNREACHABLE)
+      return
+    }
+    const h = flowHash(p)
+    const descriptor = pool[((h ^ (h >>> 16)) & 0x7fff) % pool.length]!
+    const f = flags[t]!
+    const m = (f & T_GBP) === 0 ? 0 : mark[p]! & vxlan.MARK_MASK
+    const header0 = m === 0 ? vxlan.FLAG_VNI : vxlan.FLAG_VNI | vxlan.FLAG_GBP | m
+    send(p, port, descriptor, r, header0, remotes.vni[r]! << 8, ttlTosOf(t), (f & T_GSO) !== 0)
+  }
+
+  /** A frame leaves the bridge by the port of a tunnel. Owns the packet. */
+  return (p: number, port: number): void => {
+    const t = layer3[port]!
+    const at = start[p]!
+    if (u16[(at + 12) >> 1] === ARP_LE) {
+      if ((flags[t]! & T_PROXY) !== 0) {
+        proxy(p, t)
+        return
+      }
+      if ((state[port]! & P_NEIGH_SUPPRESS) !== 0 && suppress(p, t)) return
+    }
+    const hi = u16[at >> 1]!
+    const lo = i32[(at + 2) >> 2]!
+    let entry = fdb.find(t, hi, lo)
+    if (entry < 0) {
+      entry = fdb.find(t, 0, 0)
+      if (entry < 0) {
+        if ((hi & 1) === 0 && (flags[t]! & T_L2MISS) !== 0) {
+          tunnels.counters[t * TUNNEL_CELLS + TC_L2MISS]!++
+          miss(t, hi, lo)
+        }
+        packets.drop(p, NO_REMOTE)
+        return
+      }
+    }
+    fdb.use(entry, clock.second)
+    const first = fdb.portOf(entry)
+    for (let r = remotes.next[first]!; r >= 0; r = remotes.next[r]!) {
+      const c = packets.copy(p)
+      if (c >= 0) to(c, port, t, r)
+    }
+    to(p, port, t, first)
+  }
+}

@@ -1,0 +1,165 @@
+/** The tunnels of an engine: tables and elements wired, what the underlay reports, and what is told about it. */
+import type { Packets } from '../core/packets.js'
+import { C_RX_BYTES, C_RX_MULTICAST, C_RX_PACKETS, PORT_CELLS, type Ports } from '../core/ports.js'
+import { createTunnelArp } from '../element/tunnel-arp.js'
+import { createTunnelInput } from '../element/tunnel-input.js'
+import { createTunnelOutput } from '../element/tunnel-output.js'
+import { createTooBig } from '../element/tunnel-too-big.js'
+import { createRuns, MAX_DATAGRAMS } from '../offload/runs.js'
+import { createDatagrams } from '../port/datagrams.js'
+import { DATAGRAM_LEAD, RX_ERROR, SENDER_LEAD, type Io, type Rings } from '../port/rings.js'
+import { createFdb, type Fdb } from '../table/fdb.js'
+import type { Interfaces } from '../table/interfaces.js'
+import { AF_INET, REMOTE_FREE, type Remotes } from '../table/remotes.js'
+import { TC_L3MISS, TC_UNREACHABLE, T_L3MISS, TUNNEL_CELLS, createTunnels } from '../table/tunnels.js'
+import { createTunnelNeighbors } from '../table/tunnel-neighbors.js'
+import { VXLAN_HEADER } from '../wire/vxlan.js'
+
+/** What is told about tunnels. */
+export const TUNNEL_L2MISS = 0 // a: MAC hi, b: MAC lo
+export const TUNNEL_L3MISS = 1 // a: IPv4 address
+export const TUNNEL_UNREACHABLE = 2 // a: row of the remote, b: errno
+export const TUNNEL_PATH_MTU = 3 // a: row of the remote, b: largest packet of the underlay
+
+export type OnTunnelEvent = (kind: number, tunnel: number, a: number, b: number) => void
+
+/** Errors of a socket's queue (linux/errqueue.h). */
+const EMSGSIZE = 90
+const ORIGIN_ICMP = 2
+const ORIGIN_ICMP6 = 3
+/** How long a path MTU is believed (RFC 1191 6.3; net.ipv4.route.mtu_expires). */
+const PATH_MTU_SECONDS = 600
+const MIN_PATH_MTU = 68
+
+export interface TunnelParts {
+  packets: Packets
+  ports: Ports
+  rings: Rings
+  remotes: Remotes
+  bridgeFdb: Fdb
+  interfaces: Interfaces
+  io: Io
+  clock: { now: number; second: number }
+  random: () => number
+  coalesce: boolean
+  flush: () => void
+  completeChecksum: (p: number) => boolean
+  /** A frame enters the bridge by a tunnel's port; counted already. */
+  deliver: (p: number, port: number) => void
+  onEvent: OnTunnelEvent
+}
+
+export const createTunnelPath = ({
+  packets, ports, rings, remotes, bridgeFdb, interfaces, io, clock, random, coalesce, flush, completeChecksum, deliver, onEvent
+}: TunnelParts) => {
+  const tunnels = createTunnels()
+  // Filtering id and bridge are the tunnel's row, port is the row of the remote
+  const fdb = createFdb({ seed: Math.floor(random() * 0x7fffffff) })
+  const neighbors = createTunnelNeighbors()
+  const { counters } = ports
+  const { slotData, length, bytes, start, view, i32 } = packets
+  const sumRanges = (count: number): void => io.sumRanges(count)
+
+  const enter = (p: number, port: number): void => {
+    const cells = port * PORT_CELLS
+    counters[cells + C_RX_PACKETS]!++
+    counters[cells + C_RX_BYTES]! += length[p]!
+    if ((bytes[start[p]!]! & 1) !== 0) counters[cells + C_RX_MULTICAST]!++
+    packets.inPort[p] = port
+    deliver(p, port)
+  }
+
+  /** Rows of peers that no entry points to any more are free again. */
+  const collect = (): boolean => {
+    const marks = new Uint8Array(remotes.capacity)
+    for (let cursor = 0; cursor >= 0;) {
+      cursor = fdb.scan(cursor, fdb.slots(), (entry) => {
+        marks[fdb.portOf(entry)] = 1
+      })
+    }
+    return remotes.collect(-1, marks) > 0
+  }
+
+  /** Does the tunnel's bridge have a station at another port? */
+  const isElsewhere = (t: number, hi: number, lo: number): boolean => {
+    const port = tunnels.port[t]!
+    const entry = bridgeFdb.find(ports.filter[port]!, hi, lo)
+    return entry >= 0 && bridgeFdb.portOf(entry) !== port
+  }
+
+  /** Is it an address of the tunnel's bridge, or of a router at it? */
+  const isOwn = (t: number, address: number): boolean => {
+    const bridge = ports.bridge[tunnels.port[t]!]!
+    for (let i = 0; i < interfaces.capacity; i++) {
+      if (interfaces.used[i] !== 0 && ports.bridge[interfaces.port[i]!] === bridge && interfaces.addresses[i]!.some((own) => own.address === address)) return true
+    }
+    return false
+  }
+
+  const answer = (p: number, t: number): void => enter(p, tunnels.port[t]!)
+  const arp = createTunnelArp({
+    packets, neighbors, tunnels, clock, answer, isOwn, isElsewhere,
+    isBridgeLocal: (t, hi, lo) => {
+      const entry = fdb.find(t, hi, lo)
+      return entry >= 0 && remotes.isAddress(fdb.portOf(entry), AF_INET, 0, 0, 0, 0)
+    },
+    miss: (t, address) => {
+      if ((tunnels.flags[t]! & T_L3MISS) === 0) return
+      tunnels.counters[t * TUNNEL_CELLS + TC_L3MISS]!++
+      onEvent(TUNNEL_L3MISS, t, address, 0)
+    }
+  })
+  const tooBig = createTooBig({ packets, tunnels, clock, random, inject: answer })
+  const output = createTunnelOutput({
+    packets, ports, tunnels, remotes, fdb, clock, proxy: arp.proxy, suppress: arp.suppress, tooBig: tooBig.tooBig,
+    miss: (t, hi, lo) => onEvent(TUNNEL_L2MISS, t, hi, lo),
+    send: createDatagrams({ packets, rings, sumRanges, flush, completeChecksum })
+  })
+  const input = createTunnelInput({
+    packets, ports, tunnels, remotes, fdb, clock, coalesce, collect, deliver: enter,
+    runs: createRuns(packets, rings.sums, sumRanges, VXLAN_HEADER), maxDatagrams: MAX_DATAGRAMS
+  })
+
+  /** An entry of a socket's error queue: struct sock_extended_err at the place of a frame, the destination before it. */
+  const onError = (data: number): void => {
+    const errno = view.getUint32(data, true)
+    const origin = bytes[data + 4]!
+    const info = view.getUint32(data + 8, true)
+    const w = (data - SENDER_LEAD) >> 2
+    const family = i32[w]! & 0xffff
+    const o = family === AF_INET ? w + 1 : w + 2
+    const fromPath = origin === ORIGIN_ICMP || origin === ORIGIN_ICMP6
+    for (let r = 0; r < remotes.capacity; r++) {
+      if (remotes.kind[r] === REMOTE_FREE || !remotes.isAddress(r, family, i32[o]!, i32[o + 1]!, i32[o + 2]!, i32[o + 3]!)) continue
+      const t = remotes.tunnel[r]!
+      if (errno === EMSGSIZE && info >= MIN_PATH_MTU) {
+        if (remotes.pathMtu[r] !== info) onEvent(TUNNEL_PATH_MTU, t, r, info)
+        remotes.pathMtu[r] = info
+        remotes.pathMtuUntil[r] = clock.second + PATH_MTU_SECONDS
+      } else if (fromPath) {
+        remotes.unreachable[r] = remotes.unreachable[r]! + 1
+        tunnels.counters[t * TUNNEL_CELLS + TC_UNREACHABLE]!++
+        onEvent(TUNNEL_UNREACHABLE, t, r, errno)
+      }
+    }
+  }
+
+  return {
+    tunnels, fdb, neighbors, output, collect,
+    /** An rx entry of a socket: `flags` are those of port/rings.ts. */
+    receive: (slot: number, size: number, socket: number, flags: number): void => {
+      if ((flags & RX_ERROR) !== 0) {
+        onError(slotData[slot]!)
+        packets.giveSlot(slot)
+      } else input.receive(slot, size, socket, flags >>> 16, (flags >>> 8) & 0xff)
+    },
+    /** Looks through part of the table for entries that are too old. */
+    sweep: (now: number, slots: number): void => {
+      fdb.sweep(now, slots)
+    }
+  }
+}
+
+/** The payload of a datagram begins as far before a frame as its header is long. */
+if (DATAGRAM_LEAD !== VXLAN_HEADER) throw new Error('datagrams are received where the frames in them do not lie right')
+

@@ -1,0 +1,127 @@
+/**
+ * The way out of a tunnel: a packet becomes a datagram, or a super-frame the datagrams of its segments, behind an 8-byte header. Datagrams of equal
+ * size to the same peer by the same socket, one after the other, go to the kernel as one (UDP_SEGMENT), which keeps their order.
+ * Payload is never copied: headers lie in scratch, an entry is a gather list.
+ */
+import type { Packets } from '../core/packets.js'
+import { CANNOT_SEGMENT, NO_BUFFER } from '../reason.js'
+import { createCutter, MAX_SEGMENTS } from '../offload/encapsulate.js'
+import type { Rings } from './rings.js'
+import { CTL_TX_COUNT, MAX_SENDMSG_PAIRS, TX_SENDMSG, TX_STRIDE } from './rings.js'
+
+/** Bytes of the tunnel's header before the inner frame. */
+const HEADER = 8
+/** UDP payload of one call: 65535 without IPv4 and UDP headers. */
+const MAX_TOTAL = 65507
+/** UDP_MAX_SEGMENTS of older kernels; newer ones take 128. */
+const MAX_DATAGRAMS = 64
+
+export interface DatagramParts {
+  packets: Packets
+  rings: Rings
+  sumRanges: (count: number) => void
+  flush: () => void
+  completeChecksum: (p: number) => boolean
+}
+
+export const createDatagrams = ({ packets, rings, sumRanges, flush, completeChecksum }: DatagramParts) => {
+  const { start, length, gsoType, next, view } = packets
+  const { control, tx, gather, txPacket, txPort } = rings
+  const cutter = createCutter(packets, rings.sums, sumRanges)
+  // The entry queued last, while more may be put to it: its number, the size of its datagrams, how many, bytes of all, its last packet
+  let last = -1
+  let each = 0
+  let count = 0
+  let total = 0
+  let tail = -1
+  let open = false
+
+  const mayJoin = (size: number, port: number, descriptor: number, remote: number, ttlTos: number): boolean => {
+    if (!open || last !== control[CTL_TX_COUNT]! - 1 || size > each || count >= MAX_DATAGRAMS || total + size > MAX_TOTAL) return false
+    const e = last * TX_STRIDE
+    return tx[e] === TX_SENDMSG && txPort[last] === port && tx[e + 1] === descriptor && tx[e + 5] === remote && tx[e + 6] === ttlTos &&
+      tx[e + 2]! + tx[e + 3]! === rings.pairsUsed() && tx[e + 3]! + 2 <= MAX_SENDMSG_PAIRS
+  }
+
+  /** Puts a datagram of a header in scratch and a payload elsewhere to the last entry, or begins one. `p` is -1 for all segments but the first. */
+  const put = (
+    p: number, header: number, headerBytes: number, payload: number, payloadBytes: number, port: number, descriptor: number, remote: number,
+    ttlTos: number, gso: boolean
+  ): void => {
+    const size = headerBytes + payloadBytes
+    const joins = mayJoin(size, port, descriptor, remote, ttlTos)
+    const pair = rings.takePairs(2)
+    gather[pair * 2] = header
+    gather[pair * 2 + 1] = headerBytes
+    gather[pair * 2 + 2] = payload
+    gather[pair * 2 + 3] = payloadBytes
+    if (joins) {
+      const e = last * TX_STRIDE
+      tx[e + 3] = tx[e + 3]! + 2
+      tx[e + 4] = each
+      total += size
+      count++
+      if (size < each) open = false
+      if (p < 0) return
+      next[p] = -1
+      if (txPacket[last]! < 0) txPacket[last] = p
+      else next[tail] = p
+      tail = p
+      rings.addQueued()
+      return
+    }
+    last = rings.pushGathered(TX_SENDMSG, p, port, descriptor, pair, 2)
+    const e = last * TX_STRIDE
+    tx[e + 4] = 0
+    tx[e + 5] = remote
+    tx[e + 6] = ttlTos
+    each = size
+    total = size
+    count = 1
+    open = gso
+    tail = p
+    if (p >= 0) next[p] = -1
+  }
+
+  const writeHeader = (at: number, header0: number, header1: number): void => {
+    view.setInt32(at, header0)
+    view.setInt32(at + 4, header1)
+  }
+
+  const makeRoom = (parts: number, scratch: number): void => {
+    if (!rings.hasRoom(parts, scratch)) flush()
+  }
+
+  /**
+   * Sends `p`, which it owns, to the peer of row `remote` by a socket; `header0` and `header1` are the tunnel's header, big-endian.
+   * `gso`: the socket knows UDP_SEGMENT. The caller has seen that it fits the MTU.
+   */
+  return (
+    p: number, port: number, descriptor: number, remote: number, header0: number, header1: number, ttlTos: number, gso: boolean
+  ): void => {
+    if (gsoType[p] === 0) {
+      if (!completeChecksum(p)) {
+        packets.drop(p, NO_BUFFER)
+        return
+      }
+      makeRoom(2, HEADER + 4)
+      const at = rings.takeScratch(HEADER)
+      writeHeader(at, header0, header1)
+      put(p, at, HEADER, start[p]!, length[p]!, port, descriptor, remote, ttlTos, gso)
+      return
+    }
+    const segments = cutter.begin(p)
+    if (segments === 0 || segments > MAX_SEGMENTS) {
+      packets.drop(p, CANNOT_SEGMENT)
+      return
+    }
+    const headers = HEADER + cutter.headers()
+    makeRoom(2 * segments, segments * (headers + 4))
+    for (let i = 0; i < segments; i++) {
+      const at = rings.takeScratch(headers)
+      writeHeader(at, header0, header1)
+      cutter.write(i, at + HEADER)
+      put(i === 0 ? p : -1, at, headers, cutter.payloadAt(i), cutter.sizeOf(i), port, descriptor, remote, ttlTos, gso)
+    }
+  }
+}
