@@ -1,12 +1,14 @@
 /**
- * The lab: the hosts of one instance. It makes their namespaces and TAPs, configures them, and takes all of it back.
+ * The lab: the hosts of one instance. It makes their namespaces and TAPs, configures them, attaches existing devices, and takes all of
+ * it back.
  *
  * A new namespace has no name until everything in it is done: whatever goes wrong before, it vanishes with our
  * descriptors. Names are given last, and the record is written before that (see record.ts).
  */
 import { closeSync, existsSync, rmSync } from 'node:fs'
 import type { Host } from '../config/types.js'
-import { close, openTap } from '../native.js'
+import { close, openPacket, openTap } from '../native.js'
+import { blockStack, findDevices, type DevicePlan, type FoundDevice } from './device.js'
 import { hostCommands, runIp } from './ip-batch.js'
 import { checkInstance, lockInstance, lockPath, type InstanceLock } from './lock.js'
 import {
@@ -17,7 +19,7 @@ import { checkRights, checkTools, checkTun, mountWarning } from './preflight.js'
 import { isAlive, newRecord, readRecord, recordPath, removeRecord, writeRecord, type InstanceRecord } from './record.js'
 import { forEach, run } from './run.js'
 import { HOST_DEFAULTS, readForRestore, sysctlInterface, sysctlPath, writeSysctls, type Sysctl } from './sysctl.js'
-import { codeOf, LabError, messageOf, type LabInterface, type LabLog } from './types.js'
+import { codeOf, LabError, messageOf, type LabDevice, type LabInterface, type LabLog } from './types.js'
 import { undo, type Removed } from './undo.js'
 
 /** What opens and closes TAPs: src/native.ts, or something else in a test. */
@@ -34,11 +36,12 @@ export interface LabOptions {
   readonly log: LabLog
   /** Path of the control socket, for the record: left over after a kill -9, it is removed with the rest. */
   readonly socket?: string
-  /** Existing devices that will be attached to bridges, for the record. */
-  readonly attached?: readonly string[]
+  /** Existing devices to attach to bridges. */
+  readonly devices?: readonly DevicePlan[]
   /** packets; the kernel's default when left out */
   readonly txqueuelen?: number
   readonly taps?: Taps
+  readonly openPacket?: typeof openPacket
 }
 
 interface LabHost {
@@ -77,6 +80,9 @@ const linkNames = async (host: string, netns: number): Promise<Set<string>> => {
 export class Lab {
   /** In the order of the plan. */
   readonly interfaces: LabInterface[] = []
+  /** In the order of the plan. */
+  readonly devices: LabDevice[] = []
+  readonly #found: FoundDevice[] = []
   readonly #hosts: LabHost[] = []
   readonly #taps: Taps
   #record: InstanceRecord
@@ -85,7 +91,7 @@ export class Lab {
 
   private constructor(readonly options: LabOptions, private readonly lock: InstanceLock) {
     this.#taps = options.taps ?? { openTap, close }
-    this.#record = newRecord(options.instance, options.socket ?? null, options.attached ?? [])
+    this.#record = newRecord(options.instance, options.socket ?? null, [])
   }
 
   /**
@@ -94,7 +100,7 @@ export class Lab {
    */
   static async create(hosts: readonly Host[], options: LabOptions): Promise<Lab> {
     checkRights()
-    checkTools()
+    checkTools(options.devices === undefined || options.devices.length === 0 ? [] : ['tc'])
     if (hosts.some(({ interfaces }) => interfaces.length > 0)) checkTun()
     const plans = hosts.map((plan) => ({ plan, ...planSysctls(plan) }))
     const lock = takeLock(options.instance)
@@ -156,9 +162,10 @@ export class Lab {
     for (const { plan } of plans) {
       if (plan.netns === undefined && identityAt(namespacePath(plan.name)) !== undefined) throw takenName(plan.name)
     }
+    await findDevices(this.options.devices ?? [], this.options.instance, this.#found)
     for (const { plan, early, late } of plans) {
       if (plan.netns !== undefined) {
-        this.#hosts.push({ plan, early, late, netns: openNamespace(plan.name, plan.netns), made: undefined, restore: [] })
+        this.#hosts.push({ plan, early, late, netns: openNamespace(`host "${plan.name}"`, plan.netns), made: undefined, restore: [] })
       }
     }
     await forEach(this.#hosts, async (host) => {
@@ -194,9 +201,11 @@ export class Lab {
       ...this.#record,
       namespaces: hosts.flatMap(({ plan, made }) => (made ? [{ host: plan.name, identity: made.identity }] : [])),
       adopted: this.#adopted(),
+      devices: this.#found.map(({ attached }) => attached),
     })
     await forEach(hosts, ({ plan, netns, early }) => writeSysctls(plan.name, netns, early))
     for (const host of hosts) this.#openTaps(host)
+    for (const found of this.#found) await this.#attach(found)
     // TAPs in adopted namespaces have an index now.
     if (hosts.some(({ made }) => made === undefined)) this.#write({ ...this.#record, adopted: this.#adopted() })
     await forEach(hosts, async ({ plan, netns, late }) => {
@@ -223,6 +232,24 @@ export class Lab {
     }
   }
 
+  async #attach(found: FoundDevice): Promise<void> {
+    const { plan, netns, attached } = found
+    const { name, bridge } = plan
+    const { device } = attached
+    // The stack lets go first, so that no frame is taken by both.
+    await blockStack(found)
+    let socket: ReturnType<typeof openPacket>
+    try {
+      socket = (this.options.openPacket ?? openPacket)({ name: device, offload: this.options.offload, ...(netns === undefined ? {} : { netns }) })
+    } catch (error) {
+      throw new LabError(`bridge "${bridge}": cannot attach device "${device}": ${messageOf(error)}`, 1, { cause: error })
+    }
+    const { fd, vnetHeader, offloads, ifindex, mac, mtu, up } = socket
+    this.devices.push({ name, bridge, device, fd, vnetHeader, offloads, mac, mtu })
+    if (ifindex !== attached.ifindex) throw new LabError(`bridge "${bridge}": device "${device}" was replaced while it was attached`)
+    if (!up) this.options.log.warn(`device "${device}" of bridge "${bridge}" is down: nothing passes until it is up (ip link set dev ${device} up)`)
+  }
+
   #adopted(): InstanceRecord['adopted'] {
     return this.#hosts.filter(({ made }) => made === undefined).map(({ plan, netns, restore }) => ({
       host: plan.name,
@@ -242,15 +269,15 @@ export class Lab {
   }
 
   async #undo(): Promise<Removed> {
-    for (const { fd } of this.interfaces) this.#taps.close(fd)
+    for (const { fd } of [...this.interfaces, ...this.devices]) this.#taps.close(fd)
     await Promise.all(this.#hosts.map(({ made }) => (made === undefined ? undefined : releaseHolder(made))))
     try {
-      const none = { namespaces: [], interfaces: [], sysctls: [] }
+      const none = { namespaces: [], interfaces: [], devices: [], sysctls: [] }
       const removed = this.#recorded ? await undo(this.#record, this.options.log) : none
       removeRecord(this.options.instance)
       return removed
     } finally {
-      for (const { netns } of this.#hosts) closeSync(netns)
+      for (const { netns } of [...this.#hosts, ...this.#found]) if (netns !== undefined) closeSync(netns)
       this.lock.release()
     }
   }
@@ -280,7 +307,7 @@ const clean = async (instance: string, log: LabLog): Promise<Removed | undefined
   const removed = await undo(record, log)
   if (record.socket !== null) rmSync(record.socket, { force: true })
   removeRecord(instance)
-  const all = [...removed.namespaces, ...removed.interfaces, ...removed.sysctls]
+  const all = [...removed.namespaces, ...removed.interfaces, ...removed.devices, ...removed.sysctls]
   log.info(`removed what the killed instance ${instance} (process ${record.pid}) left: ${all.join(', ') || 'nothing'}`)
   return removed
 }

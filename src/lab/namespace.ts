@@ -54,20 +54,20 @@ export const isStub = (path: string): boolean => {
 /** Namespaces live on the kernel's nsfs, which has one device number. */
 const isNamespace = (dev: string): boolean => dev === identityAt('/proc/self/ns/net')?.dev
 
-/** A descriptor of an existing namespace. Throws LabError (exit 2) when there is none. */
-export const openNamespace = (host: string, reference: string): number => {
+/** A descriptor of an existing namespace; `subject` is what it is of, as `host "client"`. Throws LabError (exit 2) when there is none. */
+export const openNamespace = (subject: string, reference: string): number => {
   const path = pathOf(reference)
   let fd: number
   try {
     fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK) // whatever it is, do not wait for it
   } catch (error) {
     const why = codeOf(error) === 'ENOENT' ? 'does not exist' : `cannot be opened: ${messageOf(error)}`
-    throw new LabError(`host "${host}": namespace "${reference}" ${why}`, 2)
+    throw new LabError(`${subject}: namespace "${reference}" ${why}`, 2)
   }
   // An open file of /proc/PID/ns is called net:[NUMBER], a named one by its path.
   if (isNamespace(identityOf(fd).dev) && !/^(?!net:)\w+:\[/.test(readlinkSync(`/proc/self/fd/${fd}`))) return fd
   closeSync(fd)
-  throw new LabError(`host "${host}": "${reference}" is no network namespace`, 2)
+  throw new LabError(`${subject}: "${reference}" is no network namespace`, 2)
 }
 
 export interface NewNamespace {

@@ -9,7 +9,8 @@ import type { NamespaceIdentity } from './namespace.js'
 import type { Sysctl } from './sysctl.js'
 import { codeOf, LabError, messageOf } from './types.js'
 
-export const RECORD_VERSION = 1
+/** Version 1 had no devices. */
+export const RECORD_VERSION = 2
 
 /** A namespace that the instance makes; the name is the host's. */
 export interface MadeNamespace {
@@ -29,6 +30,19 @@ export interface AdoptedNamespace {
   readonly restore: readonly Sysctl[]
 }
 
+/** An existing device attached to a bridge, of which the ingress is blocked (device.ts). */
+export interface AttachedDevice {
+  /** the port's name */
+  readonly port: string
+  readonly device: string
+  /** as in the network file; null: the namespace of the process */
+  readonly netns: string | null
+  readonly identity: NamespaceIdentity
+  readonly ifindex: number
+  /** whether the qdisc `clsact` is ours, too */
+  readonly qdisc: boolean
+}
+
 export interface InstanceRecord {
   readonly version: typeof RECORD_VERSION
   readonly instance: string
@@ -40,8 +54,7 @@ export interface InstanceRecord {
   readonly socket: string | null
   readonly namespaces: readonly MadeNamespace[]
   readonly adopted: readonly AdoptedNamespace[]
-  /** existing devices attached to bridges; nothing to undo, they let go when the process ends */
-  readonly attached: readonly string[]
+  readonly devices: readonly AttachedDevice[]
 }
 
 export const recordPath = (instance: string, directory = RUN_DIR): string => `${directory}/${instance}.json`
@@ -67,9 +80,9 @@ export const isAlive = (record: InstanceRecord): boolean =>
   record.boot === bootId() && startTimeOf(record.pid) === record.startTime
 
 /** The beginning of a record: this process, nothing made yet. */
-export const newRecord = (instance: string, socket: string | null, attached: readonly string[]): InstanceRecord => ({
+export const newRecord = (instance: string, socket: string | null, devices: readonly AttachedDevice[]): InstanceRecord => ({
   version: RECORD_VERSION, instance, pid: process.pid, startTime: startTimeOf(process.pid)!, boot: bootId(), socket,
-  namespaces: [], adopted: [], attached,
+  namespaces: [], adopted: [], devices,
 })
 
 /** Reads a record; undefined when there is none. Throws LabError for one that this version did not write. */
@@ -83,8 +96,10 @@ export const readRecord = (instance: string, directory = RUN_DIR): InstanceRecor
     throw new LabError(`cannot read ${path}: ${messageOf(error)}`)
   }
   try {
-    const record = JSON.parse(text) as InstanceRecord
-    if (record.version === RECORD_VERSION && record.instance === instance) return record
+    const record = JSON.parse(text) as Omit<InstanceRecord, 'version' | 'devices'> & { version: number, devices?: readonly AttachedDevice[] }
+    if ([1, RECORD_VERSION].includes(record.version) && record.instance === instance) {
+      return { ...record, version: RECORD_VERSION, devices: record.devices ?? [] }
+    }
   } catch {
     // said below
   }

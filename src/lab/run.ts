@@ -20,7 +20,7 @@ export const toolEnvironment = (): NodeJS.ProcessEnv =>
   ({ ...process.env, LC_ALL: 'C', PATH: `${process.env['PATH'] ?? '/usr/bin:/bin'}:/usr/sbin:/sbin` })
 
 /** What to install when a command is missing. */
-export const packageOf = (command: string): string => (command === 'ip' ? 'iproute2' : 'util-linux')
+export const packageOf = (command: string): string => (['ip', 'tc', 'ss'].includes(command) ? 'iproute2' : 'util-linux')
 
 /** Runs a command to its end. Throws LabError when it cannot be started; a bad exit status is the caller's to judge. */
 export const run = (command: string, args: readonly string[], options: RunOptions = {}): Promise<Finished> => {

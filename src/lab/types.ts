@@ -16,6 +16,21 @@ export interface LabInterface {
   readonly mtu: number
 }
 
+/** An existing device attached to a bridge, its packet socket open. */
+export interface LabDevice {
+  /** of the port */
+  readonly name: string
+  readonly bridge: string
+  readonly device: string
+  readonly fd: number
+  /** bytes of virtio-net header before each frame */
+  readonly vnetHeader: number
+  /** OFFLOAD_ flags of src/core/ports.ts */
+  readonly offloads: number
+  readonly mac: string
+  readonly mtu: number
+}
+
 /** The part of a logger that the lab uses; a pino logger fits. */
 export interface LabLog {
   info(message: string): void

@@ -3,6 +3,7 @@ import { closeSync, openSync, rmSync } from 'node:fs'
 import { identityAt, identityOf, isStub, namespacePath, pathOf, removeNamespaces, sameNamespace } from './namespace.js'
 import { bootId, type AdoptedNamespace, type InstanceRecord } from './record.js'
 import { run } from './run.js'
+import { unblockStack } from './device.js'
 import { restoreSysctls, sysctlName } from './sysctl.js'
 import { LabError, type LabLog } from './types.js'
 
@@ -11,6 +12,8 @@ export interface Removed {
   namespaces: string[]
   /** `HOST.IF`, TAPs left in adopted namespaces */
   interfaces: string[]
+  /** existing devices set free again, as `DEVICE` or `NETNS DEVICE` */
+  devices: string[]
   /** sysctls restored, as `HOST net.ipv4...` */
   sysctls: string[]
 }
@@ -50,8 +53,17 @@ const undoAdopted = async (adopted: AdoptedNamespace, removed: Removed, log: Lab
  * replaced stays. Throws LabError when something that is ours could not be removed: then the record must stay.
  */
 export const undo = async (record: InstanceRecord, log: LabLog): Promise<Removed> => {
-  const removed: Removed = { namespaces: [], interfaces: [], sysctls: [] }
+  const removed: Removed = { namespaces: [], interfaces: [], devices: [], sysctls: [] }
   const sameBoot = record.boot === bootId() // else all is gone but files
+  // What cannot be undone must not keep the rest from it: it is told at the end, and the record stays.
+  let stuck: unknown
+  if (sameBoot) for (const device of record.devices) {
+    try {
+      if (await unblockStack(device, log)) removed.devices.push(device.netns === null ? device.device : `${device.netns} ${device.device}`)
+    } catch (error) {
+      stuck ??= error
+    }
+  }
   if (sameBoot) for (const adopted of record.adopted) await undoAdopted(adopted, removed, log)
   const ours: string[] = []
   for (const { host, identity } of record.namespaces) {
@@ -72,5 +84,6 @@ export const undo = async (record: InstanceRecord, log: LabLog): Promise<Removed
   const left = await removeNamespaces(ours)
   if (left.length > 0) throw new LabError(`cannot remove namespace ${left.join(', ')}: remove it with \`ip netns del\``)
   removed.namespaces.push(...ours)
+  if (stuck !== undefined) throw stuck
   return removed
 }

@@ -292,9 +292,9 @@ labTest('adopting: a path will do; what is missing or taken is refused', async (
 })
 
 labTest('an instance without hosts has a record, too', async (t) => {
-  const given = options({ attached: ['veth1'] })
+  const given = options()
   const lab = await create([], given)
-  t.like(readRecord(given.instance), { pid: process.pid, attached: ['veth1'], namespaces: [] })
+  t.like(readRecord(given.instance), { pid: process.pid, devices: [], namespaces: [] })
   await lab.destroy()
   t.false(existsSync(recordPath(given.instance)))
 })

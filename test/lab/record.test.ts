@@ -18,7 +18,8 @@ test('a record comes back as written, readable by its owner only', (t) => {
   const directory = folder(t)
   const lock = lockInstance('a', 0, directory)!
   const namespaces = [{ host: 'client', identity: { dev: '4', ino: '9', ctime: '1' } }]
-  const record = { ...newRecord('a', '/run/tapway/a.sock', ['veth1']), namespaces }
+  const device = { port: 'up', device: 'veth1', netns: null, identity: namespaces[0]!.identity, ifindex: 7, qdisc: true }
+  const record = { ...newRecord('a', '/run/tapway/a.sock', [device]), namespaces }
   t.is(readRecord('a', directory), undefined)
   writeRecord(record, directory)
   t.deepEqual(readRecord('a', directory), record)
@@ -38,6 +39,16 @@ test('a record is written over what a killed writer left', (t) => {
   removeRecord('a', directory)
   lock.release()
   t.deepEqual(readdirSync(directory), [])
+})
+
+test('a record of version 1, which knew no devices, can be read', (t) => {
+  const directory = folder(t)
+  const lock = lockInstance('a', 0, directory)!
+  const { devices, ...old } = newRecord('a', null, [])
+  writeFileSync(recordPath('a', directory), JSON.stringify({ ...old, version: 1, attached: [] }))
+  t.like(readRecord('a', directory), { pid: process.pid, devices })
+  removeRecord('a', directory)
+  lock.release()
 })
 
 test('a record that is damaged or of another version is refused, not guessed at', (t) => {
