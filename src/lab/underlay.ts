@@ -1,0 +1,190 @@
+/**
+ * The UDP sockets of an instance's VXLANs. They are the main thread's, like the TAPs, and end with the process: nothing of them has to
+ * be recorded. A flow's outer source port is that of the socket it is sent by, so there is a pool of them for every range.
+ */
+import { closeSync } from 'node:fs'
+import type { Vxlan } from '../config/types.js'
+import { close, openUdp, type Udp, type UdpOptions } from '../native.js'
+import { openNamespace } from './namespace.js'
+import { codeOf, LabError, messageOf, type LabLog } from './types.js'
+import { portOwner, underlayAddresses } from './underlay-look.js'
+import { planUnderlay, type PoolPlan, type ReceivePlan } from './underlay-plan.js'
+
+/** What opens and closes sockets: src/native.ts, or something else in a test. */
+export interface UdpSockets {
+  openUdp(options: UdpOptions): Udp
+  close(fd: number): void
+}
+
+export interface UnderlayOptions {
+  readonly instance: string
+  readonly log: LabLog
+  /** Use UDP_SEGMENT, and UDP_GRO, where the kernel has them. */
+  readonly udpSegment: boolean
+  readonly udpGro: boolean
+  readonly sockets?: UdpSockets
+}
+
+/** Descriptors of a VXLAN's sockets. `send` and `sendDf` are never both empty; where DF is always set, they are the same. */
+export interface TunnelSockets {
+  readonly receive: readonly number[]
+  readonly send: readonly number[]
+  readonly sendDf: readonly number[]
+  /** Whether those that send know UDP_SEGMENT. */
+  readonly gso: boolean
+}
+
+const place = (address: string): string => (address === '' ? 'any address' : address)
+
+export class Underlay {
+  readonly #tunnels = new Map<string, { receive: number[], send: number[], sendDf: number[], gso: boolean }>()
+  readonly #namespaces = new Map<string, number>()
+  readonly #sockets: UdpSockets
+  #open: number[] = []
+
+  private constructor(private readonly options: UnderlayOptions) {
+    this.#sockets = options.sockets ?? { openUdp, close }
+  }
+
+  /** Opens the sockets of all VXLANs. Throws LabError, with none left open. */
+  static async open(vxlans: readonly Vxlan[], options: UnderlayOptions): Promise<Underlay> {
+    const underlay = new Underlay(options)
+    try {
+      await underlay.#openAll(vxlans)
+      return underlay
+    } catch (error) {
+      underlay.close()
+      throw error
+    } finally {
+      for (const fd of underlay.#namespaces.values()) closeSync(fd)
+      underlay.#namespaces.clear()
+    }
+  }
+
+  /** Descriptors for a VXLAN of the file, valid until `close`. */
+  tunnel(name: string): TunnelSockets {
+    const found = this.#tunnels.get(name)
+    if (found === undefined) throw new Error(`no sockets were opened for vxlan ${name}`)
+    return found
+  }
+
+  /** Closes all; the data plane must have stopped. Safe to call again. */
+  close(): void {
+    for (const fd of this.#open.splice(0)) this.#sockets.close(fd)
+  }
+
+  async #openAll(vxlans: readonly Vxlan[]): Promise<void> {
+    const plan = planUnderlay(vxlans)
+    for (const { name, netns } of vxlans) {
+      if (netns !== undefined && !this.#namespaces.has(netns)) this.#namespaces.set(netns, openNamespace(`vxlan "${name}"`, netns))
+      this.#tunnels.set(name, { receive: [], send: [], sendDf: [], gso: this.options.udpSegment })
+    }
+    await this.#tellMissing(vxlans)
+    // Those that receive come first: their port is given, the others go round it.
+    for (const receive of plan.receives) await this.#openReceive(receive)
+    for (const pool of plan.pools) this.#openPool(pool)
+    for (const tunnel of this.#tunnels.values()) if (tunnel.send.length === 0) tunnel.send.push(...tunnel.sendDf)
+  }
+
+  #netns(reference: string | undefined): number | undefined {
+    return reference === undefined ? undefined : this.#namespaces.get(reference)!
+  }
+
+  async #tellMissing(vxlans: readonly Vxlan[]): Promise<void> {
+    const addresses = new Map<string | undefined, Set<string>>()
+    for (const { name, netns, local } of vxlans) {
+      if (local === undefined) continue
+      const known = addresses.get(netns) ?? await underlayAddresses(this.#netns(netns))
+      addresses.set(netns, known)
+      if (known.has(local)) continue
+      const where = netns === undefined ? '' : ` in namespace "${netns}"`
+      this.options.log.warn(`vxlan "${name}": no interface${where} has its address ${local} yet: nothing is sent or received until one has`)
+    }
+  }
+
+  #try(reference: string | undefined, options: Omit<UdpOptions, 'netns'>): Udp {
+    const netns = this.#netns(reference)
+    const socket = this.#sockets.openUdp({ ...options, ...(netns === undefined ? {} : { netns }) })
+    this.#open.push(socket.fd)
+    return socket
+  }
+
+  async #openReceive({ netns, family, address, port, group, device, checksum, vxlans }: ReceivePlan): Promise<void> {
+    let socket: Udp
+    try {
+      socket = this.#try(netns, {
+        family, address, port, gro: this.options.udpGro, df: false, checksum: family === 4 || checksum, receive: true,
+        ...(group === undefined ? {} : { group }), ...(device === undefined ? {} : { device }),
+      })
+    } catch (error) {
+      if (codeOf(error) === 'EADDRINUSE') {
+        const owner = await portOwner(this.#netns(netns), address, port, this.options.instance)
+        throw new LabError(`UDP port ${port} of ${place(address)} is taken by ${owner}: end that, or give vxlan "${vxlans[0]}" `
+          + 'another dstport', 1, { cause: error })
+      }
+      throw this.#failed(`UDP port ${port} of ${place(address)}`, vxlans[0]!, group?.device ?? device, error)
+    }
+    if (port === 0) return
+    for (const name of vxlans) this.#tunnels.get(name)!.receive.push(socket.fd)
+    if (this.options.udpGro && !socket.gro) this.options.log.debug(`vxlan "${vxlans[0]}": the kernel has no UDP_GRO`)
+  }
+
+  #openPool(plan: PoolPlan): void {
+    const sockets = this.#fillPool(plan)
+    const [low, high] = plan.srcport
+    if (sockets.length === 0) {
+      throw new LabError(`vxlan "${plan.vxlans[0]}": no UDP port of ${place(plan.address)} from ${low} to ${high} is free: `
+        + 'give it another srcport')
+    }
+    if (sockets.length < plan.size) {
+      this.options.log.debug(`vxlan "${plan.vxlans[0]}": ${sockets.length} UDP ports from ${low} to ${high} are free, for flows to spread over`)
+    }
+    // The kernel refuses UDP_SEGMENT on a socket without checksums (net/ipv4/udp.c, udp_send_skb).
+    const gso = plan.checksum && sockets.every(({ segment }) => segment)
+    for (const name of plan.vxlans) {
+      const tunnel = this.#tunnels.get(name)!
+      for (const { fd } of sockets) (plan.df ? tunnel.sendDf : tunnel.send).push(fd)
+      if (!gso) tunnel.gso = false
+    }
+  }
+
+  /** Sockets spread over the range; each looks for its port upwards from its place, past those that are taken. */
+  #fillPool(plan: PoolPlan): Udp[] {
+    const [low, high] = plan.srcport
+    const any = low === 0 && high === 0 // the kernel's own range, and its choice
+    const count = any ? plan.size : high - low + 1
+    const sockets: Udp[] = []
+    const tried = new Set<number>()
+    for (let i = 0; i < plan.size; i++) {
+      for (let at = Math.floor(i * count / plan.size); tried.size < count; at = (at + 1) % count) {
+        if (tried.has(at)) continue
+        tried.add(at)
+        const socket = this.#openSend(plan, any ? 0 : low + at)
+        if (socket === undefined) continue
+        sockets.push(socket)
+        break
+      }
+    }
+    return sockets
+  }
+
+  /** Undefined when the port is taken. */
+  #openSend(plan: PoolPlan, port: number): Udp | undefined {
+    const { netns, family, address, checksum, df, device, vxlans } = plan
+    try {
+      return this.#try(netns, {
+        family, address, port, gro: false, df, checksum, receive: false, ...(device === undefined ? {} : { device }),
+      })
+    } catch (error) {
+      if (codeOf(error) === 'EADDRINUSE') return undefined
+      throw this.#failed(`a UDP port of ${place(address)}`, vxlans[0]!, device, error)
+    }
+  }
+
+  #failed(what: string, vxlan: string, device: string | undefined, error: unknown): LabError {
+    const code = codeOf(error)
+    const why = code === 'ENODEV' && device !== undefined ? `there is no device "${device}"`
+      : code === 'EAFNOSUPPORT' ? 'the kernel has no IPv6' : messageOf(error)
+    return new LabError(`vxlan "${vxlan}": cannot open ${what}: ${why}`, 1, { cause: error })
+  }
+}
