@@ -1,5 +1,5 @@
-/** A network file, with the TAPs made for it, as the operations that build it. Order is the file's. */
-import type { Address, HostInterface, Mac, NetworkFile, NextHop, Route } from '../config/types.js'
+/** A network file, with the TAPs and sockets opened for it, as the operations that build it. Order is the file's. */
+import type { Address, BridgeDevice, HostInterface, Mac, NetworkFile, NextHop, Route, Vxlan } from '../config/types.js'
 import type { NextHopText, Operation } from '../network/operations.js'
 import * as ip4 from '../wire/ip4.js'
 import { formatMac } from '../wire/mac.js'
@@ -11,6 +11,32 @@ export interface OpenTap {
   readonly fd: number
   readonly vnetHeader: number
   readonly offloads: number
+}
+
+/** An existing device with its open packet socket, as the lab attached it. */
+export interface OpenDevice {
+  /** Name of the port. */
+  readonly name: string
+  readonly fd: number
+  readonly vnetHeader: number
+  readonly offloads: number
+  readonly mac: string
+  readonly mtu: number
+}
+
+/** Descriptors of a VXLAN's UDP sockets; `gso`: those that send know UDP_SEGMENT. */
+export interface OpenTunnel {
+  readonly receive: readonly number[]
+  readonly send: readonly number[]
+  readonly sendDf: readonly number[]
+  readonly gso: boolean
+}
+
+/** What was opened for a network file besides its TAPs. */
+export interface OpenPorts {
+  readonly devices?: readonly OpenDevice[]
+  /** By the name of the VXLAN. */
+  readonly tunnel?: (name: string) => OpenTunnel
 }
 
 const mac = ([hi, lo]: Mac): string => formatMac(hi, lo)
@@ -37,7 +63,49 @@ const port = (host: string, netns: string, i: HostInterface, tap: OpenTap): Oper
   mac: mac(i.mac), netns, ifname: i.name
 })
 
-export const buildOperations = (file: NetworkFile, taps: readonly OpenTap[]): Operation[] => {
+/** A device plugged into a bridge; what its file says of the port comes after it. */
+const devicePort = (bridge: string, d: BridgeDevice, open: OpenDevice): Operation[] => {
+  const { learning, flood, neighSuppress } = d
+  return [
+    {
+      op: 'port.add', name: d.name, bridge, mtu: open.mtu, handle: open.fd, vnet_header: open.vnetHeader, offloads: open.offloads,
+      mac: open.mac, netns: d.netns ?? '', ifname: d.device, io: 'packet'
+    },
+    ...(learning && flood && !neighSuppress ? []
+      : [{ op: 'link.set' as const, dev: d.name, learning, flood, neigh_suppress: neighSuppress }])
+  ]
+}
+
+/** The MAC address of flood lists: entries that take what no other entry takes. */
+const ALL_ZEROS = '00:00:00:00:00:00'
+
+/** A VXLAN port with its peers, its forwarding entries and its neighbours. */
+const vxlan = (v: Vxlan, open: OpenTunnel): Operation[] => {
+  const flood = [...v.remote, ...(v.group === undefined ? [] : [v.group])]
+  return [
+    {
+      op: 'vxlan.add', name: v.name, bridge: v.bridge, mac: mac(v.mac), mtu: v.mtu, id: v.id, local: v.local ?? '', dstport: v.dstport,
+      srcport: v.srcport, ...(v.group === undefined ? {} : { group: v.group }), ...(v.dev === undefined ? {} : { dev: v.dev }),
+      ...(v.remote[0] === undefined ? {} : { remote: v.remote[0] }), learning: v.learning, proxy: v.proxy, neigh_suppress: v.neighSuppress,
+      ttl: v.ttl, tos: v.tos, df: v.df, udpcsum: v.udpcsum, ageing: v.ageing, maxaddress: v.maxaddress, l2miss: v.l2miss, l3miss: v.l3miss,
+      gbp: v.gbp, inner_vlan: v.innerVlan, netns: v.netns ?? '', family: v.family,
+      receive: open.receive, send: open.send, send_df: open.sendDf, gso: open.gso
+    },
+    ...flood.map((dst): Operation => ({ op: 'fdb.append', mac: ALL_ZEROS, dev: v.name, state: 'permanent', self: true, dst })),
+    ...v.fdb.map((entry): Operation => {
+      const lladdr = mac(entry.mac)
+      return {
+        op: lladdr === ALL_ZEROS ? 'fdb.append' : 'fdb.add', mac: lladdr, dev: v.name, state: 'permanent', self: true, dst: entry.dst,
+        ...(entry.vni === undefined ? {} : { vni: entry.vni }), ...(entry.port === undefined ? {} : { port: entry.port })
+      }
+    }),
+    ...v.neighbors.map((n): Operation =>
+      ({ op: 'neigh.add', dev: v.name, address: ip4.formatIp4(n.address), lladdr: mac(n.lladdr), nud: 'permanent' }))
+  ]
+}
+
+/** Throws when something of the file was not opened. */
+export const buildOperations = (file: NetworkFile, taps: readonly OpenTap[], open: OpenPorts = {}): Operation[] => {
   const operations: Operation[] = []
   for (const b of file.bridges) {
     operations.push({
@@ -60,11 +128,32 @@ export const buildOperations = (file: NetworkFile, taps: readonly OpenTap[]): Op
     }
     for (const i of r.interfaces) if (!i.up) operations.push({ op: 'link.set', dev: i.name, router: r.name, up: false })
   }
+  for (const v of file.vxlans) {
+    const tunnel = open.tunnel?.(v.name)
+    if (tunnel === undefined) throw new Error(`no sockets were opened for ${v.name}`)
+    operations.push(...vxlan(v, tunnel))
+  }
+  for (const b of file.bridges) {
+    for (const d of b.devices) {
+      const device = open.devices?.find(({ name }) => name === d.name)
+      if (device === undefined) throw new Error(`no socket was opened for ${d.name}`)
+      operations.push(...devicePort(b.name, d, device))
+    }
+  }
   for (const h of file.hosts) {
     for (const i of h.interfaces) {
       const tap = taps.find((t) => t.host === h.name && t.interface === i.name)
       if (tap === undefined) throw new Error(`no TAP was made for ${h.name}.${i.name}`)
       operations.push(port(h.name, h.netns ?? h.name, i, tap))
+    }
+  }
+  // Ports are all there now, in whatever order the file has them.
+  for (const { portOptions } of file.bridges) {
+    for (const { port: dev, learning, flood, neighSuppress } of portOptions) {
+      operations.push({
+        op: 'link.set', dev, ...(learning === undefined ? {} : { learning }), ...(flood === undefined ? {} : { flood }),
+        ...(neighSuppress === undefined ? {} : { neigh_suppress: neighSuppress })
+      })
     }
   }
   return operations

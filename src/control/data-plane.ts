@@ -10,6 +10,10 @@ import type { PollMode, WorkerReply, WorkerRequest, WorkerSetup } from './messag
 export interface DataPlaneOptions {
   instance: string
   poll: PollMode
+  /** Offloads of tunnels; all on when left out. */
+  udpSegment?: boolean
+  udpGro?: boolean
+  coalesce?: boolean
   operations: Operation[]
 }
 
@@ -21,7 +25,7 @@ const RESTART_AFTER_MS = 10_000
 const MAX_OPERATIONS = 200_000
 
 /**
- * Emits `device-lost` (port, errno), `ping` (session, events, done), `restarted` (error) when the thread died and a new one took
+ * Emits `device-lost` (port, errno), `notice` (level, text), `ping` (session, events, done), `restarted` (error) when the thread died and a new one took
  * over its ports, and `failed` (error) when that was no use. The descriptors are the main thread's, so a new thread gets the same
  * TAPs; what the old one had learned is gone.
  */
@@ -50,8 +54,9 @@ export class DataPlane extends EventEmitter {
 
   private async launch(again: boolean): Promise<void> {
     const eventFd = newEventFd()
+    const { instance, poll, udpSegment = true, udpGro = true, coalesce = true } = this.options
     const setup: WorkerSetup = {
-      instance: this.options.instance, poll: this.options.poll, operations: this.operations, again, eventFd, seed: Math.floor(Math.random() * 0x7fffffff)
+      instance, poll, udpSegment, udpGro, coalesce, operations: this.operations, again, eventFd, seed: Math.floor(Math.random() * 0x7fffffff)
     }
     const worker = new Worker(new URL('./worker.js', import.meta.url), {
       workerData: setup, name: 'tapway-data-plane', resourceLimits: { maxYoungGenerationSizeMb: 8 }
@@ -140,6 +145,7 @@ export class DataPlane extends EventEmitter {
   private take(m: WorkerReply): void {
     if ('event' in m) {
       if (m.event === 'device-lost') this.emit('device-lost', m.port, m.errno)
+      else if (m.event === 'notice') this.emit('notice', m.level, m.text)
       else if (m.event === 'ping') this.emit('ping', m.session, m.events, m.done)
       return
     }

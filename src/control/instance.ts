@@ -5,6 +5,9 @@
 import { loadNetworkFile } from '../config/load.js'
 import type { NetworkFile } from '../config/types.js'
 import { Lab } from '../lab/lab.js'
+import type { LabLog } from '../lab/types.js'
+import { underlayMtu } from '../lab/underlay-look.js'
+import { Underlay } from '../lab/underlay.js'
 import { close, openNetns, setCarrier, setLink } from '../native.js'
 import { NetworkError, type Operation, type StatsResult } from '../network/operations.js'
 import { VERSION } from '../version.js'
@@ -23,6 +26,11 @@ export interface InstanceOptions {
   name: string
   offload: boolean
   poll: PollMode
+  /** Offloads of tunnels, where the kernel has them; on when left out. */
+  udpSegment?: boolean
+  udpGro?: boolean
+  /** Join what came out of a tunnel; on when left out. */
+  coalesce?: boolean
   logLevel: string
   /** Where sockets and records lie. */
   runDirectory?: string
@@ -34,7 +42,7 @@ const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 /** Runs an instance until one of these signals or `down`; returns the exit code. Throws ConfigError and LabError before anything runs. */
 export const runInstance = async (options: InstanceOptions): Promise<number> => {
   const started = performance.now()
-  const file = await loadNetworkFile(options.file, { instance: options.name })
+  const file = await loadNetworkFile(options.file, { instance: options.name, underlayMtu })
   const log = createLog(options.logLevel)
   const directory = options.runDirectory ?? '/run/tapway'
   const socket = `${directory}/${options.name}.sock`
@@ -49,26 +57,37 @@ export const runInstance = async (options: InstanceOptions): Promise<number> => 
   const onSignal = (signal: string): void => end(signal)
   for (const signal of ENDING) process.on(signal, onSignal)
 
+  const { udpSegment = true, udpGro = true, coalesce = true } = options
+  const labLog: LabLog = { info: (m) => log.info(m), warn: (m) => log.warn(m), debug: (m) => log.debug(m) }
   const lab = await Lab.create(file.hosts, {
-    instance: options.name, offload: options.offload, socket,
-    log: { info: (m) => log.info(m), warn: (m) => log.warn(m), debug: (m) => log.debug(m) }
+    instance: options.name, offload: options.offload, socket, log: labLog,
+    devices: file.bridges.flatMap((bridge) => bridge.devices.map((device) => ({ ...device, bridge: bridge.name })))
   })
   let code = 0
   let server: ControlServer | undefined
+  let underlay: Underlay | undefined
   let plane: DataPlane | undefined
   let captures: CaptureHub | undefined
   let last: StatsResult | undefined
   let ready = false
   let failure: unknown
   try {
-    plane = await DataPlane.start({ instance: options.name, poll: options.poll, operations: buildOperations(file, lab.interfaces) })
+    underlay = await Underlay.open(file.vxlans, { instance: options.name, log: labLog, udpSegment, udpGro })
+    const operations = buildOperations(file, lab.interfaces, { devices: lab.devices, tunnel: (name) => underlay!.tunnel(name) })
+    plane = await DataPlane.start({ instance: options.name, poll: options.poll, udpSegment, udpGro, coalesce, operations })
     plane.on('failed', (error: Error) => abort(error))
     plane.on('restarted', (error: Error) => log.error({ error: error.message }, 'the data plane died; a new one has taken over'))
     plane.on('device-lost', (port: string, errno: number) => log.warn({ port, errno }, 'the device behind this port is gone'))
+    plane.on('notice', (level: 'info' | 'warn', text: string) => log[level](text))
     captures = new CaptureHub(plane)
     const pings = new PingHub(plane)
-    server = await ControlServer.listen(socket, serve({ plane, captures, pings, info: info(options, file), down: () => end('down') }))
-    log.info({ instance: options.name, bridges: file.bridges.length, routers: file.routers.length, ports: lab.interfaces.length }, 'forwarding')
+    server = await ControlServer.listen(socket, serve({
+      plane, captures, pings, info: info(options, file), down: () => end('down'), devices: new Set(lab.devices.map(({ fd }) => fd))
+    }))
+    log.info({
+      instance: options.name, bridges: file.bridges.length, routers: file.routers.length, vxlans: file.vxlans.length,
+      ports: lab.interfaces.length + lab.devices.length
+    }, 'forwarding')
     process.stdout.write(`ready ${options.name}: ${describe(file)}, in ${Math.round(performance.now() - started)} ms\n`)
     ready = true
     const why = await ended
@@ -80,6 +99,7 @@ export const runInstance = async (options: InstanceOptions): Promise<number> => 
     captures?.close()
     last = await plane?.stop().catch((): undefined => undefined)
     await server?.close()
+    underlay?.close()
     await lab.destroy().catch((error: unknown) => {
       log.error(error instanceof Error ? error.message : String(error))
       code = 1
@@ -95,8 +115,10 @@ export const runInstance = async (options: InstanceOptions): Promise<number> => 
 
 const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`
 
-const describe = (file: NetworkFile): string =>
-  [count(file.bridges.length, 'bridge'), count(file.routers.length, 'router'), count(file.hosts.length, 'host')].join(', ')
+const describe = ({ bridges, routers, vxlans, hosts }: NetworkFile): string => [
+  count(bridges.length, 'bridge'), count(routers.length, 'router'), ...(vxlans.length === 0 ? [] : [count(vxlans.length, 'vxlan')]),
+  count(hosts.length, 'host')
+].join(', ')
 
 const info = (options: InstanceOptions, file: NetworkFile): InfoResult => ({
   name: options.name, pid: process.pid, version: VERSION, file: options.file,
@@ -109,14 +131,19 @@ interface Services {
   pings: PingHub
   info: InfoResult
   down: () => void
+  /** Descriptors of ports that are existing devices. */
+  devices: ReadonlySet<number>
 }
 
-/** Carries out an operation, and lets the device of a port follow: no carrier for the host while its port is down, and its MTU. */
-const apply = async (plane: DataPlane, operation: Operation): Promise<null> => {
+/**
+ * Carries out an operation, and lets the device of a port follow: its MTU, and no carrier for a host while its port is down. An existing
+ * device has a carrier of its own.
+ */
+const apply = async ({ plane, devices }: Services, operation: Operation): Promise<null> => {
   const { device } = await plane.apply(operation)
-  if (device?.up !== undefined) setCarrier(device.handle, device.up)
+  if (device?.up !== undefined && !devices.has(device.handle)) setCarrier(device.handle, device.up)
   if (device?.mtu !== undefined) {
-    const netns = openNetns(device.netns)
+    const netns = openNetns(device.netns === '' ? '/proc/self/ns/net' : device.netns)
     try {
       setLink({ netns, name: device.ifname, mtu: device.mtu })
     } finally {
@@ -127,9 +154,10 @@ const apply = async (plane: DataPlane, operation: Operation): Promise<null> => {
 }
 
 /** Answers the requests of the control socket. */
-const serve = ({ plane, captures, pings, info, down }: Services) => (request: Request, client: Client): unknown => {
+const serve = (services: Services) => (request: Request, client: Client): unknown => {
+  const { plane, captures, pings, info, down } = services
   switch (request.method) {
-    case 'apply': return apply(plane, request.operation)
+    case 'apply': return apply(services, request.operation)
     case 'show': return plane.show(request.query)
     case 'info': return info
     case 'capture': return captures.watch(request.id, client, request.ports, request.snaplen)

@@ -6,6 +6,10 @@ export interface WorkerSetup {
   eventFd: number
   instance: string
   poll: PollMode
+  /** Send with UDP_SEGMENT, expect UDP_GRO, join what came out of a tunnel: where the kernel has them. */
+  udpSegment: boolean
+  udpGro: boolean
+  coalesce: boolean
   seed: number
   operations: Operation[]
   /** A thread before this one died: an operation that no longer works is passed over. */
@@ -30,4 +34,6 @@ export type WorkerReply =
   | { id: number; error: { code: 1 | 2; message: string } }
   | { event: 'ready' }
   | { event: 'device-lost'; port: string; errno: number }
+  /** Something a user should know, for the log; whoever sends them limits their rate. */
+  | { event: 'notice'; level: 'info' | 'warn'; text: string }
   | { event: 'ping'; session: number; events: PingReport[]; done: boolean }
