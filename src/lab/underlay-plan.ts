@@ -13,6 +13,8 @@ export interface ReceivePlan {
   readonly address: string
   readonly port: number
   readonly group: { readonly address: string, readonly device: string } | undefined
+  /** Whether it takes what is sent to groups that others of these hold the membership of. */
+  everyGroup: boolean
   /** Device that a link-local address is on. */
   readonly device: string | undefined
   /** False: one of its VXLANs takes datagrams without a checksum over IPv6. */
@@ -63,9 +65,10 @@ export const planUnderlay = (vxlans: readonly Vxlan[]): UnderlayPlan => {
   const receive = (v: Vxlan, address: string, port: number, group: ReceivePlan['group']): void => {
     const device = isLinkLocal(address) ? v.dev : undefined
     const key = JSON.stringify([v.netns, v.family, address, port, group, device])
-    const plan = receives.get(key) ?? { netns: v.netns, family: v.family, address, port, group, device, checksum: true, vxlans: [] }
+    const plan = receives.get(key) ?? { netns: v.netns, family: v.family, address, port, group, device, everyGroup: false, checksum: true, vxlans: [] }
     plan.vxlans.push(v.name)
     if (!v.udpcsum) plan.checksum = false
+    if (port !== 0 && address === '' && v.group !== undefined) plan.everyGroup = true
     receives.set(key, plan)
     if (port === 0) return
     const other = ids.get(`${key} ${v.id}`)
@@ -90,7 +93,7 @@ export const planUnderlay = (vxlans: readonly Vxlan[]): UnderlayPlan => {
     receive(v, any ? '' : v.local!, v.dstport, undefined)
     if (v.group !== undefined && v.dev !== undefined) {
       const group = { address: v.group, device: v.dev }
-      // A socket of any address gets what any socket of the namespace has joined, so one more only has to join.
+      // The kernel binds no second socket beside one of any address. That one is told to take every group, and another only joins.
       receive(v, any ? '' : v.group, any ? 0 : v.dstport, group)
     }
     if (v.df !== 'set') pool(v, false)

@@ -109,11 +109,11 @@ export class Underlay {
     return socket
   }
 
-  async #openReceive({ netns, family, address, port, group, device, checksum, vxlans }: ReceivePlan): Promise<void> {
+  async #openReceive({ netns, family, address, port, group, everyGroup, device, checksum, vxlans }: ReceivePlan): Promise<void> {
     let socket: Udp
     try {
       socket = this.#try(netns, {
-        family, address, port, gro: this.options.udpGro, df: false, checksum: family === 4 || checksum, receive: true,
+        family, address, port, gro: this.options.udpGro, df: false, checksum: family === 4 || checksum, everyGroup, receive: true,
         ...(group === undefined ? {} : { group }), ...(device === undefined ? {} : { device }),
       })
     } catch (error) {
