@@ -29,7 +29,7 @@
 #endif
 
 /* Argument flags of openUdp, as in src/native.ts. */
-enum { UDP_WITH_GRO = 1, UDP_DF = 2, UDP_CHECKSUM = 4, UDP_RECEIVE = 8 };
+enum { UDP_WITH_GRO = 1, UDP_DF = 2, UDP_CHECKSUM = 4, UDP_RECEIVE = 8, UDP_EVERY_GROUP = 16 };
 
 #define RECEIVE_BUFFER (8 << 20)
 #define SEND_BUFFER (4 << 20)
@@ -84,19 +84,20 @@ static bool take_nothing(int fd, struct tw_failure *failure)
 static bool set_ip(struct udp *udp, struct tw_failure *failure)
 {
   const int fd = udp->fd, discover = udp->flags & UDP_DF ? IP_PMTUDISC_DO : IP_PMTUDISC_DONT;
+  const int every_group = (udp->flags & UDP_EVERY_GROUP) != 0;
   if (udp->family == AF_INET)
     return set(fd, IPPROTO_IP, IP_FREEBIND, 1, "setsockopt IP_FREEBIND", failure) &&
       set(fd, IPPROTO_IP, IP_RECVERR, 1, "setsockopt IP_RECVERR", failure) &&
       set(fd, IPPROTO_IP, IP_MTU_DISCOVER, discover, "setsockopt IP_MTU_DISCOVER", failure) &&
       set(fd, IPPROTO_IP, IP_MULTICAST_LOOP, 0, "setsockopt IP_MULTICAST_LOOP", failure) &&
-      set(fd, IPPROTO_IP, IP_MULTICAST_ALL, 0, "setsockopt IP_MULTICAST_ALL", failure) &&
+      set(fd, IPPROTO_IP, IP_MULTICAST_ALL, every_group, "setsockopt IP_MULTICAST_ALL", failure) &&
       (!(udp->flags & UDP_RECEIVE) || set(fd, IPPROTO_IP, IP_RECVTOS, 1, "setsockopt IP_RECVTOS", failure));
   return set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1, "setsockopt IPV6_V6ONLY", failure) &&
     set(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1, "setsockopt IPV6_FREEBIND", failure) &&
     set(fd, IPPROTO_IPV6, IPV6_RECVERR, 1, "setsockopt IPV6_RECVERR", failure) &&
     set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, discover, "setsockopt IPV6_MTU_DISCOVER", failure) &&
     set(fd, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 0, "setsockopt IPV6_MULTICAST_LOOP", failure) &&
-    set(fd, IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0, "setsockopt IPV6_MULTICAST_ALL", failure) &&
+    set(fd, IPPROTO_IPV6, IPV6_MULTICAST_ALL, every_group, "setsockopt IPV6_MULTICAST_ALL", failure) &&
     (!(udp->flags & UDP_RECEIVE) || set(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1, "setsockopt IPV6_RECVTCLASS", failure));
 }
 

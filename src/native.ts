@@ -166,6 +166,8 @@ export interface UdpOptions {
   device?: string
   /** Group to be a member of, on that interface. */
   group?: { address: string, device: string }
+  /** A socket of any address also takes what other sockets of the namespace have joined, so that it can serve several groups. */
+  everyGroup?: boolean
   /** Else it only sends: what arrives is dropped. */
   receive: boolean
 }
@@ -249,6 +251,7 @@ const UDP_GRO = 1
 const UDP_DF = 2
 const UDP_CHECKSUM = 4
 const UDP_RECEIVE = 8
+const UDP_EVERY_GROUP = 16
 
 /** Folder of package.json: this file is in src/ of it, or in dist/src/ once compiled. */
 const packageRoot = (): string => {
@@ -332,7 +335,7 @@ export const openUdp = (options: UdpOptions): Udp => {
   const { family, address, port, device, group } = options
   if (family !== 4 && family !== 6) throw new RangeError(`family must be 4 or 6: ${String(family)}`)
   const flags = (options.gro ? UDP_GRO : 0) | (options.df ? UDP_DF : 0) | (options.checksum ? UDP_CHECKSUM : 0) |
-    (options.receive ? UDP_RECEIVE : 0)
+    (options.receive ? UDP_RECEIVE : 0) | (options.everyGroup === true ? UDP_EVERY_GROUP : 0)
   return addon().openUdp(
     netnsOrOwn(options.netns), family, address === '' ? '' : ofFamily(family, address),
     integer('port', port, 0, 65535), flags, device === undefined ? '' : interfaceName(device),
