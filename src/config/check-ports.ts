@@ -21,7 +21,8 @@ export const checkPorts = (shape: NetworkShape, stations: readonly Station[], re
   const checkDevice = (bridge: string, name: string, { device, netns }: PortShape, path: Path): void => {
     const station = byName.get(name)
     if (station !== undefined && station.kind !== 'bridge') {
-      return report([...path, 'device'], `${name} is ${KINDS[station.kind]} of this file; leave device out, or choose another name`, 'key')
+      const message = `${name} is ${KINDS[station.kind]} of this file; leave device out, or choose another name`
+      return report([...path, 'device'], message, 'key')
     }
     const fault = interfaceNameFault(name)
     if (fault !== undefined) return report(path, fault, 'key')
@@ -32,7 +33,9 @@ export const checkPorts = (shape: NetworkShape, stations: readonly Station[], re
     portNames.set(name, bridge)
     if (device === 'lo') return report([...path, 'device'], 'lo is the loopback interface: it carries no frames')
     const namespace = namespaceOf(netns)
-    if (made.has(namespace)) return report([...path, 'netns'], `${namespace} is a namespace that the file makes: there is no device in it yet`)
+    if (made.has(namespace)) {
+      return report([...path, 'netns'], `${namespace} is a namespace that the file makes: there is no device in it yet`)
+    }
     const key = `${namespace} ${device}`
     const port = attached.get(key)
     if (port !== undefined) return report([...path, 'device'], `${device} is attached as port ${port} already`)
@@ -40,12 +43,14 @@ export const checkPorts = (shape: NetworkShape, stations: readonly Station[], re
   }
 
   const checkOptions = (bridge: string, name: string, port: PortShape, path: Path): void => {
-    if (port.netns !== undefined) return report([...path, 'netns'], 'netns is the namespace of a device, and here is no device', 'key')
+    if (port.netns !== undefined) {
+      return report([...path, 'netns'], 'netns is the namespace of a device, and here is no device', 'key')
+    }
     const station = byName.get(name)
     if (station === undefined || station.kind === 'bridge') {
       const there = stations.filter(({ kind, bridge: on }) => on === bridge && (kind === 'host' || kind === 'vxlan'))
-      const meant = suggest(name, there.map((s) => s.name), `host's interface or VXLAN port on ${bridge}`)
-      return report(path, `missing: device; without it this is a port of ${bridge} that the file has elsewhere: ${meant}`, 'key')
+      const meant = suggest(name, there.map((s) => s.name), `interface of a host, or VXLAN port, on ${bridge}`)
+      return report(path, `device is missing, and ${bridge} has no such port without it; ${meant}`, 'key')
     }
     if (station.kind === 'router') return report(path, `${name} is ${KINDS.router}, whose port has no options`, 'key')
     if (station.bridge !== bridge) return report(path, `${name} is a port of bridge ${station.bridge}`, 'key')

@@ -1,4 +1,4 @@
-/** VXLAN ports: what the kernel would refuse (vxlan_config_validate() of drivers/net/vxlan/vxlan_core.c), and what could not work. */
+/** VXLAN ports: what the kernel would refuse (vxlan_config_validate() of drivers/net/vxlan), and what could not work. */
 import { formatIp4 } from '../wire/ip4.js'
 import { formatMac, isGroup, isZero } from '../wire/mac.js'
 import { namespaceOf } from './check-names.js'
@@ -23,8 +23,8 @@ const checkUnderlay = (name: string, vxlan: VxlanShape, path: Path, report: Repo
   const family = familyOf(vxlan)
   for (const [at, { family: own, text }] of addresses) {
     if (own === family) continue
-    const first = addresses[0]!
-    report(at, `${text} is an IPv${own} address, and the underlay of ${name} is IPv${family}: ${String(first[0][2])} is ${first[1].text}`)
+    const [[first], { text: address }] = [addresses[0]![0].slice(2), addresses[0]![1]]
+    report(at, `${text} is an IPv${own} address, and the underlay of ${name} is IPv${family}: ${first!} is ${address}`)
   }
   if (group !== undefined && remote.length > 0) {
     report([...path, 'remote'], 'remote and group exclude each other; further ends beside a group are entries of fdb', 'key')
@@ -42,7 +42,8 @@ const checkUnderlay = (name: string, vxlan: VxlanShape, path: Path, report: Repo
     })
   }
   if (mtu !== undefined && mtu > vxlanMaxMtu(family)) {
-    report([...path, 'mtu'], `expected at most ${vxlanMaxMtu(family)} over IPv${family} (${VXLAN_OVERHEAD[family]} bytes of headers), got ${mtu}`)
+    const expected = `at most ${vxlanMaxMtu(family)} over IPv${family}, where headers take ${VXLAN_OVERHEAD[family]} bytes`
+    report([...path, 'mtu'], `expected ${expected}, got ${mtu}`)
   }
 }
 
@@ -71,7 +72,7 @@ const checkEntries = (vxlan: VxlanShape, path: Path, report: Report): void => {
       if (where !== undefined) report([...at, 'dst'], `${dst.text} stands ${where} already for ${text}`)
       flooded.set(key, 'here')
     } else if (stations.has(text)) {
-      report([...at, 'mac'], `${text} stands here twice; only group addresses and 00:00:00:00:00:00, the flood list, have several dst`)
+      report([...at, 'mac'], `${text} stands here twice; several dst are for group addresses and 00:00:00:00:00:00 (the flood list)`)
     }
     stations.add(text)
   })
@@ -82,21 +83,24 @@ const checkEntries = (vxlan: VxlanShape, path: Path, report: Report): void => {
   })
 }
 
-/** No two ports that one datagram could be for (vxlan_vni_in_use()), and no two sockets that one port number could not be bound to. */
+/** No two ports that one datagram could be for (vxlan_vni_in_use()), and no sockets of which one would keep the other from its port. */
 const checkSockets = (vxlans: NetworkShape['vxlans'], report: Report): void => {
   const seen: { name: string; id: number; local: string | undefined; binding: string }[] = []
   for (const [name, vxlan] of vxlans) {
     const { id, dstport, netns } = vxlan
-    const local = localOf(vxlan)
+    // A link-local address means another thing on another device.
+    const local = vxlan.local?.linkLocal === true ? `${vxlan.local.text}%${vxlan.dev}` : localOf(vxlan)
     const binding = JSON.stringify([namespaceOf(netns), familyOf(vxlan), dstport])
     const others = seen.filter((other) => other.binding === binding)
-    const same = others.find((other) => other.id === id && (other.local === local || other.local === undefined || local === undefined))
+    const same = others.find((other) =>
+      other.id === id && (other.local === local || other.local === undefined || local === undefined))
     const clash = others.find((other) => (other.local === undefined) !== (local === undefined))
     if (same !== undefined) report(['vxlans', name, 'id'], `id ${id} on UDP port ${dstport} is ${same.name}'s already`)
     else if (clash !== undefined) {
       const [any, one] = local === undefined ? [name, clash.name] : [clash.name, name]
-      report(['vxlans', name, local === undefined ? 'dstport' : 'local'],
-        `${any} listens on UDP port ${dstport} of every address, and ${one} on one of them; expected local in both or in neither, or another dstport`)
+      const why = `${any} listens on UDP port ${dstport} of every address, and ${one} on one of them`
+      const path = ['vxlans', name, local === undefined ? 'dstport' : 'local']
+      report(path, `${why}; expected local in both or in neither, or another dstport`)
     }
     seen.push({ name, id, local, binding })
   }

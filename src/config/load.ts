@@ -22,8 +22,8 @@ export interface NetworkFileOptions {
 
 export interface LoadOptions extends NetworkFileOptions {
   /**
-   * MTU of the way to a VXLAN port's peers, asked for each without an `mtu` of its own, before anything is made. Undefined, or no function:
-   * taken for 1500.
+   * MTU of the way to a VXLAN port's peers, asked for each without an `mtu` of its own, before anything is made. Undefined, or no
+   * function: taken for 1500.
    */
   readonly underlayMtu?: (underlay: Underlay) => Promise<number | undefined>
 }
@@ -64,7 +64,10 @@ const readShape = (text: string, fileName: string): NetworkShape => {
 
 const DEFAULT_INSTANCE = 'default'
 
-/** Reads a network file's text (YAML 1.2 or JSON). Throws ConfigError; `fileName` is only for its messages. MTUs of underlays count as 1500. */
+/**
+ * Reads a network file's text (YAML 1.2 or JSON); MTUs of underlays count as 1500. Throws ConfigError; `fileName` is only for its
+ * messages.
+ */
 export const parseNetworkFile = (text: string, fileName: string, options: NetworkFileOptions = {}): NetworkFile =>
   normalise(readShape(text, fileName), options.instance ?? DEFAULT_INSTANCE, new Map())
 

@@ -7,12 +7,12 @@ export const ETHERNET_MTU = 1500
 /** Outer IP, UDP and VXLAN header and the inner Ethernet header (VXLAN_HEADROOM, VXLAN6_HEADROOM of include/net/vxlan.h). */
 export const VXLAN_OVERHEAD: Readonly<Record<Family, number>> = { 4: 50, 6: 70 }
 
-/** Highest MTU over a family: as the kernel counts, IPv6 packets are no longer than IPv4's. */
+/** Highest MTU over a family, with outer packets of at most 65535 bytes in both. */
 export const vxlanMaxMtu = (family: Family): number => VXLAN_MAX_MTU + VXLAN_OVERHEAD[4] - VXLAN_OVERHEAD[family]
 
 /**
- * MTU of a VXLAN port over an underlay of MTU `underlay`. Never below 68, which every IPv4 link has to carry (RFC 791 3.2): outer packets are
- * cut into fragments then.
+ * MTU of a VXLAN port over an underlay of MTU `underlay`. Never below 68, which every IPv4 link has to carry (RFC 791 3.2): outer
+ * packets are cut into fragments then.
  */
 export const vxlanMtu = (underlay: number, family: Family): number =>
   Math.min(Math.max(underlay - VXLAN_OVERHEAD[family], MIN_MTU), vxlanMaxMtu(family))

@@ -56,8 +56,8 @@ const vxlanOf = (name: string, v: VxlanShape, mac: Mac, mtu: number, suppress: b
 }
 
 /**
- * `shape` has passed all checks; `instance` is the name default MAC addresses are made from; `underlayMtus` has the MTUs of VXLAN ports' underlays,
- * by name of the port, as far as they are known.
+ * `shape` has passed all checks; `instance` is the name default MAC addresses are made from; `underlayMtus` has the MTUs of VXLAN
+ * ports' underlays, by name of the port, as far as they are known.
  */
 export const normalise = (shape: NetworkShape, instance: string, underlayMtus: ReadonlyMap<string, number>): NetworkFile => {
   const stations = stationsOf(shape)
@@ -71,7 +71,7 @@ export const normalise = (shape: NetworkShape, instance: string, underlayMtus: R
     return [name, mtu ?? (tunnels.length > 0 ? Math.min(...tunnels) : ETHERNET_MTU)]
   }))
   const tunnels = new Set(tunnelMtus.keys())
-  const suppress = new Map(shape.bridges.flatMap(([, { ports }]) => ports.map(([port, options]) => [port, options.neigh_suppress])))
+  const suppress = new Map(shape.bridges.flatMap(([, { ports }]) => ports.map(([port, { neigh_suppress: flag }]) => [port, flag])))
   return {
     bridges: shape.bridges.map(([name, b]) => ({
       name, addresses: b.address, mac: macs.get(name)!, mtu: mtus.get(name)!,

@@ -163,7 +163,8 @@ export const sysctlValue = value('text or a whole number', (raw) => {
 const underlay = <T>(expected: string, check: (address: UnderlayAddress) => T | Refused) =>
   text(expected, (raw): T | Refused | undefined => {
     const address = parseUnderlay(raw)
-    if (address !== undefined) return address.odd && !address.unspecified ? new Refused(`${address.text} cannot be the address of a tunnel's end`) : check(address)
+    if (address?.odd === true && !address.unspecified) return new Refused(`${address.text} is no address of one end of a tunnel`)
+    if (address !== undefined) return check(address)
     const [bare, rest] = [raw.replace(/[/%].*$/s, ''), raw.replace(/^[^/%]*/s, '')]
     const known = rest === '' ? undefined : parseUnderlay(bare)
     if (known === undefined) return undefined
@@ -179,13 +180,13 @@ export const underlayLocal = underlay(IP_ADDRESS, (address) =>
 
 /** Another end of a tunnel. */
 export const underlayPeer = underlay(IP_ADDRESS, (address) => {
-  if (address.multicast) return new Refused(`${address.text} is a multicast address; a multicast underlay is asked for by group and dev`)
+  if (address.multicast) return new Refused(`${address.text} is a multicast address; it belongs to the keys group and dev`)
   return address.unspecified ? new Refused(`${address.text} is the address of nobody`) : address
 })
 
 /** The group that all ends of a tunnel listen to. */
 export const underlayGroup = underlay('a multicast address such as 239.1.1.1', (address) =>
-  address.multicast ? address : new Refused(`${address.text} is no multicast address; ends of their own address are remote`))
+  address.multicast ? address : new Refused(`${address.text} is no multicast address; a single peer's is remote`))
 
 /** TTL of outer packets; 0 (`auto`): as the socket has it. */
 export const ttl = value('a whole number from 0 to 255, auto or inherit', (raw): number | 'inherit' | undefined => {
@@ -206,6 +207,6 @@ const isPort = (raw: Raw | undefined): raw is number => typeof raw === 'number' 
 export const portRange = value('[low, high], two ports from 1 to 65535', (raw): readonly [number, number] | Refused | undefined => {
   if (!Array.isArray(raw) || raw.length !== 2) return undefined
   const [low, high] = raw
-  if (!isPort(low) || !isPort(high)) return new Refused(`expected two ports from 1 to 65535, got [${describe(low)}, ${describe(high)}]`)
+  if (!isPort(low) || !isPort(high)) return new Refused(`expected two ports from 1 to 65535, got ${describe(isPort(low) ? high! : low)}`)
   return low <= high ? [low, high] : new Refused(`${low} is above ${high}; expected [low, high]`)
 })

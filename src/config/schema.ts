@@ -7,7 +7,7 @@ import * as s from './scalars.js'
 export const TAP_MAX_MTU = 65521
 export const MIN_MTU = 68 // RFC 791 3.2
 const MAX_MTU = 65535
-/** Highest MTU of a VXLAN port: what an IPv4 packet of 65535 bytes holds (vxlan_ether_setup() of drivers/net/vxlan). */
+/** Highest MTU of a VXLAN port: what fits with its headers into an IPv4 packet of 65535 bytes, the longest (RFC 791 3.1). */
 export const VXLAN_MAX_MTU = 65485
 const UINT32 = 4294967295
 const MAX_VNI = 16777215

@@ -1,6 +1,6 @@
 /** Addresses of a tunnel's underlay: IPv4 or IPv6, kept as canonical text. */
 import { isIPv6 } from 'node:net'
-import { formatIp4, isLoopback, isMulticast, isReserved, isZeronet, LIMITED_BROADCAST, parseIp4 } from '../wire/ip4.js'
+import { formatIp4, isMulticast, isZeronet, LIMITED_BROADCAST, parseIp4 } from '../wire/ip4.js'
 
 export type Family = 4 | 6
 
@@ -13,9 +13,8 @@ export interface UnderlayAddress {
   readonly multicast: boolean
   /** fe80::/10: means nothing without a device. */
   readonly linkLocal: boolean
-  /** In a class that no peer can have: 0.0.0.0/8, 240.0.0.0/4, the broadcast address, IPv4 in IPv6 clothes. */
+  /** In a class that no end of a tunnel has: 0.0.0.0/8, the broadcast address, IPv4 in IPv6 clothes. */
   readonly odd: boolean
-  readonly loopback: boolean
 }
 
 const parse6 = (raw: string): UnderlayAddress | undefined => {
@@ -25,7 +24,7 @@ const parse6 = (raw: string): UnderlayAddress | undefined => {
   const first = parseInt(text.split(':')[0] || '0', 16)
   return {
     family: 6, text, unspecified: text === '::', multicast: first >>> 8 === 0xff, linkLocal: (first & 0xffc0) === 0xfe80,
-    odd: /^::ffff:[0-9a-f]+:[0-9a-f]+$/.test(text), loopback: text === '::1'
+    odd: /^::ffff:[0-9a-f]+:[0-9a-f]+$/.test(text)
   }
 }
 
@@ -35,6 +34,6 @@ export const parseUnderlay = (raw: string): UnderlayAddress | undefined => {
   if (address === undefined) return parse6(raw)
   return {
     family: 4, text: formatIp4(address), unspecified: address === 0, multicast: isMulticast(address), linkLocal: false,
-    odd: isZeronet(address) || isReserved(address) || address === LIMITED_BROADCAST, loopback: isLoopback(address)
+    odd: isZeronet(address) || address === LIMITED_BROADCAST
   }
 }

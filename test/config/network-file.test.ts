@@ -44,8 +44,8 @@ test('examples/smol-internet.yaml', async (t) => {
 })
 
 test('the least file', (t) => {
-  t.deepEqual(parse('version: 1\n'), { bridges: [], routers: [], hosts: [] })
-  t.deepEqual(parse('version: 1\nbridges:\nrouters:\nvxlans:\nhosts:\n'), { bridges: [], routers: [], hosts: [] })
+  t.deepEqual(parse('version: 1\n'), { bridges: [], routers: [], vxlans: [], hosts: [] })
+  t.deepEqual(parse('version: 1\nbridges:\nrouters:\nvxlans:\nhosts:\n'), { bridges: [], routers: [], vxlans: [], hosts: [] })
 })
 
 test('every default', (t) => {
@@ -95,7 +95,8 @@ hosts:
   const hop = { weight: 1, onlink: false }
   t.deepEqual(file.bridges, [{
     name: 'br0', addresses: [{ address: ip('10.1.1.1'), prefixLength: 24 }, { address: ip('10.1.3.1'), prefixLength: 24 }],
-    mac: [0x0002, 0x01000000], mtu: 9000, ageingTime: 0, fdbMaxLearned: 0
+    mac: [0x0002, 0x01000000], mtu: 9000, ageingTime: 0, fdbMaxLearned: 0,
+    devices: [], portOptions: []
   }])
   const [r] = file.routers
   t.false(r!.forwarding)

@@ -4,7 +4,9 @@ import fc from 'fast-check'
 import { stringify } from 'yaml'
 import { parseNetworkFile } from '../../src/config/load.js'
 import { ConfigError } from '../../src/config/problem.js'
-import { type Address, type Host, type NetworkFile, type NextHop, type Route, type Router } from '../../src/config/types.js'
+import {
+  type Address, type Bridge, type Host, type NetworkFile, type NextHop, type PortOptions, type Route, type Router, type Vxlan
+} from '../../src/config/types.js'
 import { formatIp4 } from '../../src/wire/ip4.js'
 import { formatMac } from '../../src/wire/mac.js'
 
@@ -32,10 +34,30 @@ const routeKeys = (route: Route): object => ({
 const named = <T extends { name: string }>(list: readonly T[], keys: (value: T) => object): Map<string, object> =>
   new Map(list.map((value) => [value.name, keys(value)]))
 
-const fileOf = ({ bridges, routers, hosts }: NetworkFile): object => ({
+const flagKeys = ({ learning, flood, neighSuppress }: Omit<PortOptions, 'port'>): object => ({
+  ...(learning !== undefined && { learning }),
+  ...(flood !== undefined && { flood }),
+  ...(neighSuppress !== undefined && { neigh_suppress: neighSuppress })
+})
+
+const portKeys = ({ devices, portOptions }: Bridge): Map<string, object> => new Map([
+  ...devices.map(({ name, device, netns, ...flags }): [string, object] => [name, { device, ...(netns !== undefined && { netns }), ...flagKeys(flags) }]),
+  ...portOptions.map(({ port, ...flags }): [string, object] => [port, flagKeys(flags)])
+])
+
+/** `family` follows from the addresses; the rest of the keys is the file's but for their spelling. */
+const vxlanKeys = ({ name: _, family, neighSuppress, innerVlan, mac, fdb, neighbors, ...rest }: Vxlan): object => ({
+  ...(rest.local === undefined && { local: family === 4 ? '0.0.0.0' : '::' }),
+  ...rest, mac: formatMac(...mac), neigh_suppress: neighSuppress, inner_vlan: innerVlan,
+  fdb: fdb.map((entry) => ({ ...entry, mac: formatMac(...entry.mac) })),
+  neighbors: neighbors.map(({ address, lladdr }) => ({ address: formatIp4(address), lladdr: formatMac(...lladdr) }))
+})
+
+const fileOf = ({ bridges, routers, vxlans, hosts }: NetworkFile): object => ({
   version: 1,
   bridges: named(bridges, (b) => ({
-    ...addressKeys(b.addresses), mac: formatMac(...b.mac), mtu: b.mtu, ageing_time: b.ageingTime, fdb_max_learned: b.fdbMaxLearned
+    ...addressKeys(b.addresses), mac: formatMac(...b.mac), mtu: b.mtu, ageing_time: b.ageingTime, fdb_max_learned: b.fdbMaxLearned,
+    ports: portKeys(b)
   })),
   routers: named(routers, (r) => ({
     forwarding: r.forwarding,
@@ -46,6 +68,7 @@ const fileOf = ({ bridges, routers, hosts }: NetworkFile): object => ({
     routes: r.routes.map(routeKeys),
     neighbors: r.neighbors.map((n) => ({ address: formatIp4(n.address), lladdr: formatMac(...n.lladdr), dev: n.dev }))
   })),
+  vxlans: named(vxlans, vxlanKeys),
   hosts: named(hosts, (h) => ({
     ...(h.netns !== undefined && { netns: h.netns }),
     interfaces: named(h.interfaces, (i) => ({ bridge: i.bridge, ...addressKeys(i.addresses), mac: formatMac(...i.mac), mtu: i.mtu })),
@@ -58,6 +81,7 @@ const fileOf = ({ bridges, routers, hosts }: NetworkFile): object => ({
 
 const NAME = fc.stringMatching(/^[A-Za-z0-9_-]{1,8}$/)
 const DEV = fc.stringMatching(/^[a-z0-9._@-]{1,9}$/)
+const OCTET = fc.constantFrom<(number | 'inherit')[]>(0, 64, 184, 255, 'inherit')
 const WAYLESS = fc.constantFrom('blackhole', 'unreachable', 'prohibit') as fc.Arbitrary<Route['type']>
 
 const network = fc.gen().map((gen): NetworkFile => {
@@ -66,6 +90,7 @@ const network = fc.gen().map((gen): NetworkFile => {
   const mac = (): [number, number] => [0x0002 | (gen(fc.nat, 255) << 8), count++]
   const times = <T>(max: number, make: (i: number) => T): T[] => Array.from({ length: gen(fc.nat, max) }, (_, i) => make(i))
   const bool = (): boolean => gen(fc.boolean)
+  const everywhere = bool()
   /** Addresses of the n-th network of the n-th interface: 10.n.0.0/16. */
   const addresses = (): Address[] => {
     const base = 0x0a000000 + ((++count & 0xff) << 16)
@@ -89,12 +114,13 @@ const network = fc.gen().map((gen): NetworkFile => {
       default: return { ...route, type: gen(() => WAYLESS) }
     }
   })
-  const bridges = Array.from({ length: 1 + gen(fc.nat, 2) }, () => ({
+  const empty = Array.from({ length: 1 + gen(fc.nat, 2) }, (): Bridge => ({
     name: unique(gen(() => NAME)), addresses: addresses().filter(({ peer }) => peer === undefined), mac: mac(),
-    mtu: gen(() => fc.integer({ min: 68, max: 65535 })), ageingTime: gen(fc.nat, 42949672), fdbMaxLearned: gen(fc.nat, 2147483647)
+    mtu: gen(() => fc.integer({ min: 68, max: 65535 })), ageingTime: gen(fc.nat, 42949672), fdbMaxLearned: gen(fc.nat, 2147483647),
+    devices: [], portOptions: []
   }))
   const plug = () => ({
-    name: unique(gen(() => DEV)).slice(-15), bridge: gen(() => fc.constantFrom(...bridges)).name, addresses: addresses(), mac: mac(),
+    name: unique(gen(() => DEV)).slice(-15), bridge: gen(() => fc.constantFrom(...empty)).name, addresses: addresses(), mac: mac(),
     mtu: gen(() => fc.integer({ min: 68, max: 65521 }))
   })
   const routers = times(2, (): Router => {
@@ -110,7 +136,38 @@ const network = fc.gen().map((gen): NetworkFile => {
     const sysctls = times(2, (i) => [`net.ipv4.conf.all.x${i}`, gen(() => fc.stringMatching(/^[ -~]{0,12}$/))] as const)
     return { name: unique(gen(() => NAME)), ...(netns !== undefined && { netns }), interfaces, routes: routes(interfaces), sysctls }
   })
-  return { bridges, routers, hosts }
+  const vxlans = times(4, (): Vxlan => {
+    const family = gen(() => fc.constantFrom(4 as const, 6 as const))
+    const end = (): string => (family === 4 ? `192.168.${count >> 8}.${count++ & 255}` : `fd00::${(++count).toString(16)}`)
+    const number = (min: number, max: number): number => gen(() => fc.integer({ min, max }))
+    const low = number(1, 65535)
+    const multicast = gen(fc.nat, 3) === 0
+    const entry = (i: number) => ({
+      mac: i === 0 ? [0, 0] as const : mac(), dst: end(), ...(bool() && { vni: number(1, 16777215) }), ...(bool() && { port: number(1, 65535) })
+    })
+    return {
+      name: unique(gen(() => NAME)), bridge: gen(() => fc.constantFrom(...empty)).name, mac: mac(), mtu: number(68, 65465), id: number(1, 16777215),
+      // All with an address of their own, or all without: they share the machine's ports.
+      ...(everywhere ? {} : { local: end() }), family, dstport: 1 + count++, srcport: [low, number(low, 65535)],
+      remote: multicast ? [] : times(3, end), ...(multicast && { group: family === 4 ? '239.1.2.3' : 'ff05::123' }),
+      ...((multicast || bool()) && { dev: unique('p') }),
+      learning: bool(), proxy: bool(), neighSuppress: bool(), ttl: gen(() => OCTET),
+      tos: gen(() => OCTET), df: gen(() => fc.constantFrom('unset', 'set', 'inherit')), udpcsum: bool(),
+      ageing: number(0, 42949672), maxaddress: gen(fc.nat, 2147483647), l2miss: bool(), l3miss: bool(), gbp: bool(),
+      innerVlan: gen(() => fc.constantFrom('pass', 'drop')), ...(bool() && { netns: unique('under') }),
+      fdb: times(4, entry), neighbors: times(3, () => ({ address: (0xc6336400 + (count++ & 255)) | 0, lladdr: mac() }))
+    }
+  })
+  const flags = () => ({ learning: bool(), flood: bool(), neighSuppress: bool() })
+  const bridges = empty.map((b): Bridge => ({
+    ...b,
+    devices: times(2, () => ({ name: unique('dev'), device: unique('d'), ...(bool() && { netns: unique('ns') }), ...flags() })),
+    portOptions: [
+      ...hosts.flatMap((h) => h.interfaces.filter((i) => i.bridge === b.name).map((i) => ({ port: `${h.name}.${i.name}`, ...flags() }))),
+      ...vxlans.filter((v) => v.bridge === b.name).map((v) => ({ port: v.name, flood: bool() }))
+    ].filter(bool)
+  }))
+  return { bridges, routers, vxlans, hosts }
 })
 
 test('a network written as YAML or JSON reads back as the same', (t) => {
@@ -136,11 +193,28 @@ const survives = (text: string): void => {
 }
 
 const example = (name: string): string => readFileSync(new URL(`../../../examples/${name}`, import.meta.url), 'utf8')
-const EXAMPLES = [example('two-networks.yaml'), example('smol-internet.yaml')]
+const OVERLAY = `version: 1
+bridges:
+  br0: { address: 10.0.10.1/24, ports: { eth1: { device: eth1, netns: other }, vxlan1: { flood: false }, c.eth0: { learning: false } } }
+vxlans:
+  vxlan1:
+    bridge: br0
+    id: 42
+    local: 192.168.77.1
+    remote: [192.168.77.2, 192.168.77.3]
+    proxy: true
+    srcport: [50000, 50015]
+    fdb: [ { mac: 02:42:0a:00:0a:0b, dst: 192.168.77.2, vni: 42, port: 4789 } ]
+    neighbors: [ { address: 10.0.10.11, lladdr: 02:42:0a:00:0a:0b } ]
+  vxlan2: { bridge: br0, id: 43, group: ff05::100, dev: eth0, dstport: 8472, ttl: inherit }
+hosts: { c: { interfaces: { eth0: { bridge: br0, address: 10.0.10.10/24 } } } }
+`
+const EXAMPLES = [example('two-networks.yaml'), example('smol-internet.yaml'), OVERLAY]
 const PIECES = [
   ...' \t\n\r:-?,[]{}#&*!|>\'"%@`~', '\n  ', '- ', ': ', '&a ', '*a', '<<: ', '---\n', '...\n', '!!str ', '!!map ', '!!binary ', '%YAML 1.1\n---\n',
   'null', 'true', '.inf', '.nan', '-1', '0x7f', '1e400', '99999999999999999999', '\u0000', '\u0085', '\uFEFF', '\uD800', '__proto__', 'constructor', 'toString',
-  '10.1.1.3/24', '0.0.0.0/0', '255.255.255.255', 'version: 1', 'nexthops: []', 'vxlans: { v: {} }', 'ports: { a: 1 }', 'netns: 1', 'address:'
+  '10.1.1.3/24', '0.0.0.0/0', '255.255.255.255', 'version: 1', 'nexthops: []', 'vxlans: { v: { bridge: b, id: 42 } }', 'remote: [192.168.77.2]', 'fe80::1', 'ff02::1', '"::"', 'inherit', 'ports: { a: { device: eth1 } }', 'netns: 1',
+  'address:'
 ]
 
 test('any text is read or refused in words', (t) => {
