@@ -1,6 +1,7 @@
 /** Rows of `link`, `addr` and the ports of `stats`, with the keys of `ip -j -s -d link` and `ip -j addr`. */
 import {
-  C_RX_BYTES, C_RX_MULTICAST, C_RX_PACKETS, C_TX_BYTES, C_TX_DROPPED, C_TX_ERRORS, C_TX_PACKETS, PORT_CELLS, P_CARRIER, P_FLOOD, P_LEARNING, P_UP
+  C_RX_BYTES, C_RX_MULTICAST, C_RX_PACKETS, C_TX_BYTES, C_TX_DROPPED, C_TX_ERRORS, C_TX_PACKETS, PORT_CELLS, P_CARRIER, P_FLOOD, P_LEARNING,
+  P_NEIGH_SUPPRESS, P_UP
 } from '../core/ports.js'
 import type { Engine } from '../engine/engine.js'
 import { REASON_COUNT, REASONS } from '../reason.js'
@@ -8,6 +9,7 @@ import type { InterfaceAddress } from '../table/interfaces.js'
 import * as ip4 from '../wire/ip4.js'
 import type { AddrRow, LinkRow, Query, StatsResult } from './operations.js'
 import { linkName, type AddressedEntry, type LinkEntry, type Registry } from './registry.js'
+import { vxlanData, vxlanExtra } from './vxlan-rows.js'
 
 type LinkQuery = Extract<Query, { show: 'link' }>
 type AddrQuery = Extract<Query, { show: 'addr' }>
@@ -26,7 +28,7 @@ export const createLinkRows = (engine: Engine, registry: Registry) => {
 
   const isUp = (e: LinkEntry): boolean => (ports.state[e.port]! & P_UP) !== 0
   const hasCarrier = (e: LinkEntry): boolean => (ports.state[e.port]! & P_CARRIER) !== 0
-  const mtuOf = (e: LinkEntry): number => (e.kind === 'port' ? ports.mtu[e.port]! : interfaces.mtu[e.iface]!)
+  const mtuOf = (e: LinkEntry): number => (e.kind === 'port' || e.kind === 'vxlan' ? ports.mtu[e.port]! : interfaces.mtu[e.iface]!)
 
   const flagsOf = (e: LinkEntry): string[] => {
     const flags = ['BROADCAST', 'MULTICAST']
@@ -45,7 +47,7 @@ export const createLinkRows = (engine: Engine, registry: Registry) => {
     const { counters } = ports
     const entered = { bytes: counters[c + C_RX_BYTES]!, packets: counters[c + C_RX_PACKETS]! }
     const left = { bytes: counters[c + C_TX_BYTES]!, packets: counters[c + C_TX_PACKETS]! }
-    const mirrored = e.kind !== 'port'
+    const mirrored = e.kind === 'bridge' || e.kind === 'interface'
     return {
       rx: { ...(mirrored ? left : entered), errors: 0, dropped: dropsOf(e.port), over_errors: 0, multicast: counters[c + C_RX_MULTICAST]! },
       tx: {
@@ -66,15 +68,16 @@ export const createLinkRows = (engine: Engine, registry: Registry) => {
     }
     const state = ports.state[e.port]!
     return {
-      info_kind: e.kind === 'port' ? 'tap' : 'router',
+      ...(e.kind === 'vxlan' ? { info_kind: 'vxlan', info_data: vxlanData(e.options) } : { info_kind: e.kind === 'port' ? 'tap' : 'router' }),
       info_slave_kind: 'bridge',
-      info_slave_data: { state: isUp(e) ? 'forwarding' : 'disabled', learning: (state & P_LEARNING) !== 0, flood: (state & P_FLOOD) !== 0 }
+      info_slave_data: { state: isUp(e) ? 'forwarding' : 'disabled', learning: (state & P_LEARNING) !== 0, flood: (state & P_FLOOD) !== 0, ...(e.kind === 'vxlan' ? { neigh_suppress: (state & P_NEIGH_SUPPRESS) !== 0 } : {}) }
     }
   }
 
   const extra = (e: LinkEntry): LinkRow['tapway'] => {
     if (e.kind === 'port') return { kind: 'host', netns: e.netns }
     if (e.kind === 'bridge') return { kind: 'bridge' }
+    if (e.kind === 'vxlan') return vxlanExtra(engine, e)
     return {
       kind: 'interface', router: e.router.name,
       forwarding: interfaces.forwarding[e.router.stack] !== 0 && interfaces.interfaceForwarding[e.iface] !== 0
@@ -146,7 +149,7 @@ export const createLinkRows = (engine: Engine, registry: Registry) => {
       }
       const owner = query.router === undefined ? undefined : registry.stack(query.router)
       for (const e of registry.links()) {
-        if (e.kind === 'port') continue
+        if (e.kind === 'port' || e.kind === 'vxlan') continue
         if (owner !== undefined && e !== owner && !(e.kind === 'interface' && e.router === owner)) continue
         yield addr(e)
       }

@@ -11,6 +11,7 @@ import type { TapRingProducer } from '../core/tap-ring.js'
 import { createEngine } from '../engine/engine.js'
 import type { Io, Rings } from '../port/rings.js'
 import { REASONS } from '../reason.js'
+import { createRemoteCollector } from '../table/tunnel-collect.js'
 import { createAddresses } from './addresses.js'
 import { createBuilding, type Attachment } from './building.js'
 import { createFdbCommands } from './fdb.js'
@@ -21,6 +22,8 @@ import { NetworkError, type ApplyResult, type Operation, type Query, type StatsR
 import { createPingCommands } from './ping.js'
 import { createRegistry, linkName, type InterfaceEntry } from './registry.js'
 import { createRouteCommands } from './routes.js'
+import { createTunnelFdbCommands } from './tunnel-fdb.js'
+import { createVxlans } from './vxlans.js'
 
 /** `attachPort` has a descriptor watched under a tag: a port's row, or SOCKET_TAGS and a socket's row (kinds: PORT_FILE and so on of port/rings.ts). */
 export interface NetworkOptions extends Attachment {
@@ -74,11 +77,14 @@ export const createNetwork = (options: NetworkOptions) => {
   const addresses = createAddresses(engine, registry)
   const routes = createRouteCommands(engine, registry)
   const neighbors = createNeighborCommands(engine, registry)
-  const fdbCommands = createFdbCommands(engine, registry)
+  const collector = createRemoteCollector(engine.tunnelFdb, engine.remotes)
+  const tunnelFdbCommands = createTunnelFdbCommands(engine, collector)
+  const fdbCommands = createFdbCommands(engine, registry, tunnelFdbCommands)
   const rows = createLinkRows(engine, registry)
   const ping = createPingCommands(engine, registry)
   const building = createBuilding(engine, registry, addresses, fdbCommands, options)
-  const setLink = createLinkSet(engine, registry, addresses, fdbCommands)
+  const vxlans = createVxlans({ engine, registry, building, fdbCommands, tunnelFdbCommands, collector, options })
+  const setLink = createLinkSet(engine, registry, addresses, fdbCommands, vxlans)
 
   const apply = (o: Operation): ApplyResult => {
     // Also when it fails half-way: what was remembered of routes is looked up again
@@ -98,6 +104,8 @@ export const createNetwork = (options: NetworkOptions) => {
       case 'interface.del': return building.removeInterface(registry.link(o.name, o.router) as InterfaceEntry)
       case 'port.add': return building.addPort(o)
       case 'port.del': return building.removePort(o.name)
+      case 'vxlan.add': return vxlans.add(o)
+      case 'vxlan.del': return vxlans.remove(o.name)
       case 'addr.add': case 'addr.replace': case 'addr.del': return addresses.apply(o)
       case 'route.add': case 'route.replace': case 'route.append': case 'route.del': return routes.apply(o)
       case 'neigh.add': case 'neigh.replace': case 'neigh.change': case 'neigh.del': case 'neigh.flush': return neighbors.apply(o)

@@ -71,12 +71,13 @@ export type Operation =
     }
   | { op: 'neigh.add' | 'neigh.replace' | 'neigh.change' | 'neigh.del'; dev: string; router?: string; address: string; lladdr?: string; nud?: string }
   | { op: 'neigh.flush'; dev?: string; router?: string }
-  /** With `dst`, or `self` on a VXLAN port, an entry of the tunnel's own table; else of the bridge's. */
+  /** On a VXLAN port an entry of its own table unless `master` is said, with both words one of each table; elsewhere of the bridge's. */
   | {
       op: 'fdb.add' | 'fdb.append' | 'fdb.replace' | 'fdb.del'; mac: string; dev: string; state?: 'static' | 'dynamic' | 'permanent'; sticky?: boolean
       dst?: string; vni?: number; port?: number; self?: boolean; master?: boolean
     }
-  | { op: 'fdb.flush'; bridge?: string; dev?: string }
+  /** On a VXLAN port: its own table, or with `master` the bridge's. */
+  | { op: 'fdb.flush'; bridge?: string; dev?: string; self?: boolean; master?: boolean }
 
 export type OperationOf<Name extends Operation['op']> = Extract<Operation, { op: Name }>
 
@@ -91,7 +92,7 @@ export type Query =
   | { show: 'route'; router?: string; prefix?: string; table?: 'main' | 'local' | 'all'; dev?: string; type?: string }
   | { show: 'route-get'; router?: string; address: string; from?: string; iif?: string }
   | { show: 'neigh'; dev?: string; router?: string; address?: string; nud?: string }
-  | { show: 'fdb'; bridge?: string; dev?: string; mac?: string }
+  | { show: 'fdb'; bridge?: string; dev?: string; mac?: string; self?: boolean; master?: boolean }
   | { show: 'stats' }
 
 /** A link as `ip -j -s -d link` prints it; what Tapway adds stands under `tapway`. */
@@ -111,8 +112,11 @@ export interface LinkRow {
     rx: { bytes: number; packets: number; errors: number; dropped: number; over_errors: number; multicast: number }
     tx: { bytes: number; packets: number; errors: number; dropped: number; carrier_errors: number; collisions: number }
   }
-  /** `kind`: 'bridge' | 'host' (a port with a TAP) | 'interface' (of a router). */
-  tapway: { kind: string; router?: string; netns?: string; forwarding?: boolean }
+  /** `kind`: 'bridge' | 'host' (a port with a TAP) | 'interface' (of a router) | 'vxlan', with what its tunnel has counted. */
+  tapway: {
+    kind: string; router?: string; netns?: string; forwarding?: boolean
+    inner_vlan?: 'pass' | 'drop'; n_learned?: number; moved?: number; l2miss?: number; l3miss?: number; unreachable?: number; full?: number
+  }
 }
 
 /** `ip -j addr`: the link's keys that ip prints there, and its addresses. */

@@ -3,7 +3,7 @@
  * interfaces, a host's port is named HOST.IF. Looking a name up is where most wrong commands end, so errors list the choices.
  */
 import { distance } from 'fastest-levenshtein'
-import { NetworkError } from './operations.js'
+import { NetworkError, type OperationOf } from './operations.js'
 
 export interface BridgeEntry {
   kind: 'bridge'
@@ -53,7 +53,23 @@ export interface PortEntry {
   ifname: string
 }
 
-export type LinkEntry = BridgeEntry | InterfaceEntry | PortEntry
+/** A VXLAN port. */
+export interface VxlanEntry {
+  kind: 'vxlan'
+  name: string
+  bridge: BridgeEntry
+  ifindex: number
+  port: number
+  /** Its row in table/tunnels.ts. */
+  tunnel: number
+  mac: string
+  options: OperationOf<'vxlan.add'>
+  /** Rows of its sockets. */
+  receive: number[]
+  send: number[]
+}
+
+export type LinkEntry = BridgeEntry | InterfaceEntry | PortEntry | VxlanEntry
 /** What has a routing table. */
 export type StackEntry = BridgeEntry | RouterEntry
 /** What has addresses and neighbours. */
@@ -70,10 +86,11 @@ export const createRegistry = () => {
   const bridges: BridgeEntry[] = []
   const routers: RouterEntry[] = []
   const ports: PortEntry[] = []
+  const vxlans: VxlanEntry[] = []
   let lastIndex = 0
 
   const links = (): LinkEntry[] =>
-    [...bridges, ...routers.flatMap((r) => r.interfaces), ...ports].sort((a, b) => a.ifindex - b.ifindex)
+    [...bridges, ...routers.flatMap((r) => r.interfaces), ...ports, ...vxlans].sort((a, b) => a.ifindex - b.ifindex)
 
   const unknown = (what: string, name: string, choices: string[]): NetworkError => {
     const near = choices.filter((c) => distance(c, name) <= Math.max(1, Math.floor(name.length / 3)))
@@ -94,7 +111,7 @@ export const createRegistry = () => {
   }
 
   return {
-    bridges, routers, ports, links,
+    bridges, routers, ports, vxlans, links,
     nextIndex: (): number => ++lastIndex,
 
     bridge: (name: string): BridgeEntry => {
@@ -132,11 +149,14 @@ export const createRegistry = () => {
       }
       return pick<AddressedEntry>('interface of a router or bridge', [...routers.flatMap((r) => r.interfaces), ...bridges], name)
     },
+    vxlan: (name: string): VxlanEntry => pick('VXLAN port', vxlans, name),
+    /** The VXLAN port of a tunnel's row. */
+    byTunnel: (t: number): VxlanEntry | undefined => vxlans.find((e) => e.tunnel === t),
     /** The link a port row stands for. */
     byPort: (row: number): LinkEntry | undefined => links().find((e) => e.port === row),
-    /** Refuses a name that bridges, routers and ports have already. */
+    /** Refuses a name that is taken. */
     refuseTaken: (name: string): void => {
-      if ([...bridges, ...routers, ...ports].some((e) => e.name === name)) throw new NetworkError(`"${name}" exists already`, 1)
+      if ([...bridges, ...routers, ...ports, ...vxlans].some((e) => e.name === name)) throw new NetworkError(`"${name}" exists already`, 1)
     },
     unknown
   }
