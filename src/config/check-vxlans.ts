@@ -5,7 +5,7 @@ import { namespaceOf } from './check-names.js'
 import { familyOf, localOf, VXLAN_OVERHEAD, vxlanMaxMtu } from './mtu.js'
 import { type Path, type Report } from './problem.js'
 import { type NetworkShape, type VxlanShape } from './schema.js'
-import { type UnderlayAddress } from './underlay.js'
+import { type Family, type UnderlayAddress } from './underlay.js'
 
 type Placed = readonly [path: Path, address: UnderlayAddress]
 
@@ -83,26 +83,31 @@ const checkEntries = (vxlan: VxlanShape, path: Path, report: Report): void => {
   })
 }
 
-/** No two ports that one datagram could be for (vxlan_vni_in_use()), and no sockets of which one would keep the other from its port. */
-const checkSockets = (vxlans: NetworkShape['vxlans'], report: Report): void => {
-  const seen: { name: string; id: number; local: string | undefined; binding: string }[] = []
+/**
+ * No two ports that one datagram could be for (vxlan_vni_in_use()). Where a port has no `local`, its socket is the only one on that
+ * UDP port: then addresses do not tell the others apart either.
+ */
+const checkIds = (vxlans: NetworkShape['vxlans'], report: Report): void => {
+  const socketOf = ({ netns, dstport }: VxlanShape, family: Family): string => JSON.stringify([namespaceOf(netns), family, dstport])
+  const wild = new Map<string, string>()
   for (const [name, vxlan] of vxlans) {
-    const { id, dstport, netns } = vxlan
+    const socket = socketOf(vxlan, familyOf(vxlan))
+    if (localOf(vxlan) === undefined && !wild.has(socket)) wild.set(socket, name)
+  }
+  const seen = new Map<string, string>()
+  for (const [name, vxlan] of vxlans) {
+    const { id, dstport, local, dev } = vxlan
+    const socket = socketOf(vxlan, familyOf(vxlan))
+    const any = wild.get(socket)
     // A link-local address means another thing on another device.
-    const local = vxlan.local?.linkLocal === true ? `${vxlan.local.text}%${vxlan.dev}` : localOf(vxlan)
-    const binding = JSON.stringify([namespaceOf(netns), familyOf(vxlan), dstport])
-    const others = seen.filter((other) => other.binding === binding)
-    const same = others.find((other) =>
-      other.id === id && (other.local === local || other.local === undefined || local === undefined))
-    const clash = others.find((other) => (other.local === undefined) !== (local === undefined))
-    if (same !== undefined) report(['vxlans', name, 'id'], `id ${id} on UDP port ${dstport} is ${same.name}'s already`)
-    else if (clash !== undefined) {
-      const [any, one] = local === undefined ? [name, clash.name] : [clash.name, name]
-      const why = `${any} listens on UDP port ${dstport} of every address, and ${one} on one of them`
-      const path = ['vxlans', name, local === undefined ? 'dstport' : 'local']
-      report(path, `${why}; expected local in both or in neither, or another dstport`)
+    const address = any !== undefined ? '' : local!.linkLocal ? `${local!.text}%${dev}` : local!.text
+    const key = `${socket} ${address} ${id}`
+    const other = seen.get(key)
+    if (other === undefined) seen.set(key, name)
+    else {
+      const why = any === undefined || any === name || any === other ? '' : `; ${any} has no local, so theirs do not tell them apart`
+      report(['vxlans', name, 'id'], `id ${id} on UDP port ${dstport} is ${other}'s already${why}`)
     }
-    seen.push({ name, id, local, binding })
   }
 }
 
@@ -112,5 +117,5 @@ export const checkVxlans = (shape: NetworkShape, report: Report): void => {
     checkUnderlay(name, vxlan, path, report)
     checkEntries(vxlan, path, report)
   }
-  checkSockets(shape.vxlans, report)
+  checkIds(shape.vxlans, report)
 }

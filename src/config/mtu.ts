@@ -1,4 +1,5 @@
 /** Default MTUs around tunnels: what fits into a packet of the underlay, and so what a bridge with a tunnel may carry. */
+import { namespaceOf } from './check-names.js'
 import { MIN_MTU, type VxlanShape, VXLAN_MAX_MTU } from './schema.js'
 import { type Family } from './underlay.js'
 
@@ -46,6 +47,6 @@ export const underlayOf = (shape: VxlanShape): Underlay => {
     remote: [...new Set([...remote, ...fdb.map(({ dst }) => dst)].map(({ text }) => text))],
     ...(group !== undefined && { group: group.text }),
     ...(dev !== undefined && { dev }),
-    ...(netns !== undefined && { netns })
+    ...(netns !== undefined && { netns: namespaceOf(netns) })
   }
 }

@@ -1,4 +1,5 @@
 /** The checked shape to the description that the rest of Tapway uses: every default filled in, names as in the code. */
+import { namespaceOf } from './check-names.js'
 import { assignMacs } from './mac-default.js'
 import { ETHERNET_MTU, familyOf, localOf, vxlanMtu } from './mtu.js'
 import { type BridgeShape, type NetworkShape, type RouteShape, TAP_MAX_MTU, type VxlanShape } from './schema.js'
@@ -22,7 +23,7 @@ const portsOf = (ports: BridgeShape['ports'], tunnels: ReadonlySet<string>): Pic
   for (const [name, { device, netns, learning, flood, neigh_suppress: suppress }] of ports) {
     if (device !== undefined) {
       devices.push({
-        name, device, ...(netns !== undefined && { netns }),
+        name, device, ...(netns !== undefined && { netns: namespaceOf(netns) }),
         learning: learning ?? true, flood: flood ?? true, neighSuppress: suppress ?? false
       })
       continue
@@ -47,7 +48,7 @@ const vxlanOf = (name: string, v: VxlanShape, mac: Mac, mtu: number, suppress: b
     ...(v.dev !== undefined && { dev: v.dev }),
     learning: v.learning, proxy: v.proxy, neighSuppress: suppress, ttl: v.ttl, tos: v.tos, df: v.df, udpcsum: v.udpcsum,
     ageing: v.ageing, maxaddress: v.maxaddress, l2miss: v.l2miss, l3miss: v.l3miss, gbp: v.gbp, innerVlan: v.inner_vlan,
-    ...(v.netns !== undefined && { netns: v.netns }),
+    ...(v.netns !== undefined && { netns: namespaceOf(v.netns) }),
     fdb: v.fdb.map(({ mac: station, dst, vni, port }) => ({
       mac: station, dst: dst.text, ...(vni !== undefined && { vni }), ...(port !== undefined && { port })
     })),

@@ -78,7 +78,7 @@ export interface BridgeDevice {
   /** Name of the port. */
   readonly name: string
   readonly device: string
-  /** Namespace it is in: a name under /var/run/netns or an absolute path. Absent: that of the process. */
+  /** Namespace it is in: a name under /var/run/netns where it has one there, else an absolute path. Absent: that of the process. */
   readonly netns?: string
   readonly learning: boolean
   readonly flood: boolean
@@ -128,7 +128,7 @@ export interface Vxlan {
   readonly l3miss: boolean
   readonly gbp: boolean
   readonly innerVlan: 'pass' | 'drop'
-  /** Namespace of the underlay; absent: that of the process. */
+  /** Namespace of the underlay, as of devices; absent: that of the process. */
   readonly netns?: string
   readonly fdb: readonly VxlanFdbEntry[]
   readonly neighbors: readonly { readonly address: number; readonly lladdr: Mac }[]

@@ -90,7 +90,6 @@ const network = fc.gen().map((gen): NetworkFile => {
   const mac = (): [number, number] => [0x0002 | (gen(fc.nat, 255) << 8), count++]
   const times = <T>(max: number, make: (i: number) => T): T[] => Array.from({ length: gen(fc.nat, max) }, (_, i) => make(i))
   const bool = (): boolean => gen(fc.boolean)
-  const everywhere = bool()
   /** Addresses of the n-th network of the n-th interface: 10.n.0.0/16. */
   const addresses = (): Address[] => {
     const base = 0x0a000000 + ((++count & 0xff) << 16)
@@ -147,8 +146,7 @@ const network = fc.gen().map((gen): NetworkFile => {
     })
     return {
       name: unique(gen(() => NAME)), bridge: gen(() => fc.constantFrom(...empty)).name, mac: mac(), mtu: number(68, 65465), id: number(1, 16777215),
-      // All with an address of their own, or all without: they share the machine's ports.
-      ...(everywhere ? {} : { local: end() }), family, dstport: 1 + count++, srcport: [low, number(low, 65535)],
+      ...(bool() && { local: end() }), family, dstport: 1 + count++, srcport: [low, number(low, 65535)],
       remote: multicast ? [] : times(3, end), ...(multicast && { group: family === 4 ? '239.1.2.3' : 'ff05::123' }),
       ...((multicast || bool()) && { dev: unique('p') }),
       learning: bool(), proxy: bool(), neighSuppress: bool(), ttl: gen(() => OCTET),
