@@ -15,6 +15,7 @@
 
 #define VNET_HEADER 10
 #define RECEIVE_BUFFER (8 << 20)
+#define SEND_BUFFER (4 << 20)
 
 /* The numbers of OFFLOAD_… in src/core/ports.ts. */
 enum { OFFLOAD_CSUM = 1, OFFLOAD_TSO4 = 2, OFFLOAD_TSO6 = 4, OFFLOAD_USO = 8 };
@@ -71,14 +72,14 @@ static bool set(int fd, int option, const void *value, socklen_t size, const cha
 
 static bool set_options(struct device *device, struct tw_failure *failure)
 {
-  const int fd = device->fd, on = 1, room = RECEIVE_BUFFER;
+  const int fd = device->fd, on = 1;
   const struct packet_mreq all = { .mr_ifindex = device->index, .mr_type = PACKET_MR_PROMISC };
   if (device->offload) {
     if (!set(fd, PACKET_VNET_HDR, &on, sizeof on, "setsockopt PACKET_VNET_HDR", failure)) return false;
     device->offloads = OFFLOAD_CSUM | OFFLOAD_TSO4 | OFFLOAD_TSO6 | (knows_uso() ? OFFLOAD_USO : 0);
   }
-  if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room) < 0)
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room); /* as much as is allowed */
+  tw_set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, RECEIVE_BUFFER);
+  tw_set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, SEND_BUFFER);
   return set(fd, PACKET_AUXDATA, &on, sizeof on, "setsockopt PACKET_AUXDATA", failure) &&
     set(fd, PACKET_IGNORE_OUTGOING, &on, sizeof on, "setsockopt PACKET_IGNORE_OUTGOING", failure) &&
     set(fd, PACKET_ADD_MEMBERSHIP, &all, sizeof all, "setsockopt PACKET_MR_PROMISC", failure);

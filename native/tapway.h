@@ -177,6 +177,11 @@ void tw_suspect(struct tw_io *io, int fd);
 void tw_check_suspects(struct tw_io *io, struct tw_round *r);
 uint16_t tw_sum16(const uint8_t *bytes, size_t length);
 
+/* ---- sockets (udp_open.c, packet.c) ---- */
+
+/* A buffer larger than the system allows everybody (option `force`) needs CAP_NET_ADMIN; without it, as much as is allowed. */
+void tw_set_buffer(int fd, int force, int option, int bytes);
+
 /* ---- what is exported ---- */
 
 napi_value tw_open_netns(napi_env env, napi_callback_info info);

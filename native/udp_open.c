@@ -63,8 +63,7 @@ static bool wrong_address(struct tw_failure *failure)
   return false;
 }
 
-/* A buffer beyond what the system allows everybody needs CAP_NET_ADMIN; without it, what is allowed. */
-static void set_buffer(int fd, int force, int option, int bytes)
+void tw_set_buffer(int fd, int force, int option, int bytes)
 {
   if (setsockopt(fd, SOL_SOCKET, force, &bytes, sizeof bytes) < 0) setsockopt(fd, SOL_SOCKET, option, &bytes, sizeof bytes);
 }
@@ -105,9 +104,9 @@ static bool set_ip(struct udp *udp, struct tw_failure *failure)
 static bool set_udp(struct udp *udp, struct tw_failure *failure)
 {
   const int fd = udp->fd, receive = udp->flags & UDP_RECEIVE, on = 1, off = 0;
-  if (receive) set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, RECEIVE_BUFFER);
+  if (receive) tw_set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, RECEIVE_BUFFER);
   else if (!take_nothing(fd, failure)) return false;
-  set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, SEND_BUFFER);
+  tw_set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, SEND_BUFFER);
   udp->gro = receive && (udp->flags & UDP_WITH_GRO) && setsockopt(fd, SOL_UDP, TW_UDP_GRO, &on, sizeof on) == 0;
   if (udp->flags & UDP_CHECKSUM) {
     udp->segment = setsockopt(fd, SOL_UDP, TW_UDP_SEGMENT, &off, sizeof off) == 0;

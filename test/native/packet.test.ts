@@ -216,6 +216,22 @@ nsTest('a device that is down refuses frames, and comes back', (t) => {
   t.true(netns >= 0)
 })
 
+nsTest('a device that is down when it is opened gives frames once it is up', (t) => {
+  const { rig, mine, netns, host, netnsHost } = setUp()
+  ip('-n', mine, 'link', 'set', 'p0', 'down')
+  const early = openPacket({ netns, name: 'p0', offload: true })
+  onSweep(() => close(early.fd))
+  t.true(rig.io.removePort(3))
+  rig.io.addPort(8, early.fd, PORT_PACKET, 10)
+  t.deepEqual([rig.turn(1), rig.turn(1)].flatMap((x) => x.arrivals), [])
+  t.is(rig.control[CTL_SLEPT], 1)
+  ip('-n', mine, 'link', 'set', 'p0', 'up')
+  rig.addresses.set(sockaddr([10, 9, 0, 2], 5555))
+  rig.datagram(hostUdp(netnsHost, host).fd, [[rig.out, 9]], 0)
+  t.deepEqual(rig.send(), [0])
+  t.deepEqual(rig.collect(1).map((x) => [x.tag, x.length]), [[8, 51]])
+})
+
 const ways: [string, (s: ReturnType<typeof setUp>) => void][] = [
   ['deleted', ({ mine }) => ip('-n', mine, 'link', 'del', 'p0')],
   ['deleted with its peer', ({ host }) => ip('-n', host, 'link', 'del', 'eth0')],

@@ -3,8 +3,8 @@ import test from 'ava'
 import fc from 'fast-check'
 import { constants } from 'node:os'
 import {
-  close, CTL_GSO_FALLBACKS, CTL_RX_SLOTS, CTL_SLOT_BYTES, newEventFd, openNetns, openUdp, PORT_ERRORS, PORT_UDP, RX_ERROR, RX_FULL, RX_META,
-  type Udp, type UdpOptions
+  close, CTL_GSO_FALLBACKS, CTL_RX_SLOTS, CTL_SLOT_BYTES, CTL_TX_COUNT, newEventFd, openNetns, openUdp, PORT_ERRORS, PORT_UDP, RX_ERROR,
+  RX_FULL, RX_META, TX_SENDMSG, type Udp, type UdpOptions
 } from '../../src/native.js'
 import { addNetns, inNs, ip, netnsTest, onSweep } from '../helpers/netns.js'
 import { createRig, sockaddr, type Range } from './rig.js'
@@ -142,22 +142,52 @@ nsTest('few slots: nothing is lost, it comes in later turns', (t) => {
   t.deepEqual(turns, [3, 3, 3, 1, 0])
 })
 
-nsTest('ttl and tos as the receiver\'s kernel sees them', (t) => {
-  const { rig, sender, out, a, netnsB, b } = setUp({}, {})
-  // A hop limit of 1 is not forwarded: to an address behind b it is answered by ICMP time exceeded.
-  inNs(b, 'sysctl', '-qw', 'net.ipv4.ip_forward=1')
-  ip('-n', b, 'link', 'add', 'd0', 'type', 'veth', 'peer', 'name', 'd1')
+/** b forwards to a network behind it, on a link of that MTU; rows 2 and 3 are an address there. */
+const withNetworkBehind = ({ a, b, rig }: ReturnType<typeof setUp>, mtu: number): void => {
+  inNs(b, 'sysctl', '-qw', 'net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1')
+  ip('-n', b, 'link', 'add', 'd0', 'mtu', String(mtu), 'type', 'veth', 'peer', 'name', 'd1')
+  for (const name of ['d0', 'd1']) ip('-n', b, 'link', 'set', name, 'up')
   ip('-n', b, 'addr', 'add', '10.78.0.1/24', 'dev', 'd0')
-  ip('-n', b, 'link', 'set', 'd0', 'up')
-  ip('-n', b, 'link', 'set', 'd1', 'up')
+  ip('-n', b, 'addr', 'add', 'fd78::1/64', 'dev', 'd0', 'nodad')
+  ip('-n', b, 'neigh', 'replace', '10.78.0.9', 'lladdr', '02:00:00:00:00:09', 'dev', 'd0')
+  ip('-n', b, 'neigh', 'replace', 'fd78::9', 'lladdr', '02:00:00:00:00:09', 'dev', 'd0')
   ip('-n', a, 'route', 'add', '10.78.0.0/24', 'via', '10.77.0.2')
-  t.true(netnsB >= 0)
-  rig.addresses.set(sockaddr([10, 78, 0, 9], PORT))
-  rig.datagram(sender.fd, [[out, 20]], 0, 0, 1)
-  rig.send()
-  const error = rig.collect(1)[0]!
-  t.is(error.tag, 5001)
-  t.deepEqual([...error.bytes.slice(4, 7)], [2, 11, 0]) // ICMP, time exceeded, in transit
+  ip('-n', a, 'route', 'add', 'fd78::/64', 'via', 'fd77::2')
+  rig.addresses.set(sockaddr([10, 78, 0, 9], PORT), 16)
+  rig.addresses.set(sockaddr([0xfd, 0x78, ...Array.from({ length: 13 }, () => 0), 9], PORT), 24)
+}
+
+nsTest('ttl: a datagram sent with 1 does not get past a router', (t) => {
+  for (const [family, row, exceeded] of [[4, 2, [2, 11, 0]], [6, 3, [3, 3, 0]]] as const) {
+    const set = setUp({ family }, { family })
+    const { rig, sender, out } = set
+    withNetworkBehind(set, 1500)
+    rig.datagram(sender.fd, [[out, 20]], row, 0, 2)
+    t.deepEqual(rig.send(), [0])
+    t.deepEqual(rig.collect(1, 10), [])
+    rig.datagram(sender.fd, [[out, 20]], row, 0, 1 | 4 << 8)
+    t.deepEqual(rig.send(), [0])
+    const error = rig.collect(1)[0]!
+    t.is(error.tag, 5001)
+    t.deepEqual([...error.bytes.slice(4, 7)], [...exceeded])
+  }
+})
+
+nsTest('df: the MTU of a router further on comes as an error, then EMSGSIZE, also of a run', (t) => {
+  for (const [family, row, origin, headers] of [[4, 2, 2, 28], [6, 3, 3, 48]] as const) {
+    const set = setUp({ family }, { family, df: true })
+    const { rig, sender, out } = set
+    withNetworkBehind(set, 1300)
+    rig.datagram(sender.fd, [[out, 1301 - headers]], row)
+    t.deepEqual(rig.send(), [0])
+    const told = rig.collect(1)[0]!
+    const view = new DataView(told.bytes.buffer)
+    t.deepEqual([view.getUint32(0, true), told.bytes[4], view.getUint32(8, true)], [EMSGSIZE, origin, 1300])
+    rig.datagram(sender.fd, [[out, 1301 - headers]], row)
+    rig.datagram(sender.fd, [[out, 5000]], row, 1301 - headers)
+    rig.datagram(sender.fd, [[out, 5000]], row, 1300 - headers)
+    t.deepEqual(rig.send(), [EMSGSIZE, EMSGSIZE, 0])
+  }
 })
 
 nsTest('port unreachable is an entry, and the next send is not lost', (t) => {
@@ -307,6 +337,21 @@ nsTest('a group is joined on a device and sent to by one, and only members of th
   }
 })
 
+nsTest('everyGroup: one socket takes what others have joined', (t) => {
+  const { netnsA, netnsB } = pair()
+  const rig = createRig()
+  for (const [row, last] of [1, 2, 3].entries()) {
+    if (last < 3) open(netnsB, { receive: true, group: { address: `239.77.0.${last}`, device: 'u0' } })
+    rig.addresses.set(sockaddr([239, 77, 0, last], PORT), row * 8)
+  }
+  const all = open(netnsB, { port: PORT, receive: true, everyGroup: true })
+  rig.io.addPort(1, all.fd, PORT_UDP, 0)
+  const sender = open(netnsA, { device: 'u0' })
+  for (const row of [0, 1, 2]) rig.datagram(sender.fd, [[rig.out, 10 + row]], row)
+  t.deepEqual(rig.send(), [0, 0, 0])
+  t.deepEqual(rig.collect(3, 20).map((x) => x.length), [10, 11], 'the third is joined by nobody')
+})
+
 nsTest('by `device` datagrams leave that interface whatever the routes say', (t) => {
   const { rig, netnsA, a } = setUp()
   ip('-n', a, 'link', 'add', 'd0', 'type', 'veth', 'peer', 'name', 'd1')
@@ -366,4 +411,31 @@ nsTest('a slot without room for an address, a port that is no socket', (t) => {
   rig.io.addPort(1, event, PORT_UDP, 0)
   rig.rxSlots[0] = 66
   t.deepEqual(rig.turn().arrivals, [])
+})
+
+nsTest('whatever stands in the arrays, a turn ends with an errno in every entry', (t) => {
+  const { rig, sender } = setUp()
+  const edge = fc.oneof(fc.integer({ min: -3, max: 9 }), fc.constantFrom(-0x80000000, 0x7fffffff, 511, 512, 513, 65535, rig.out), fc.integer())
+  const words = (length: number) => fc.array(edge, { minLength: length, maxLength: length })
+  fc.assert(fc.property(words(5 * 8), words(32), words(64), words(4), fc.array(fc.boolean(), { minLength: 5, maxLength: 5 }),
+    (entries, gather, addresses, slots, send) => {
+      rig.tx.set(entries)
+      // Only of the own socket; a write to a socket without destination is an error too.
+      for (let i = 0; i < 5; i++) rig.tx.set([send[i]! ? TX_SENDMSG : entries[i * 8]! & 1, sender.fd], i * 8)
+      rig.gather.set(gather)
+      rig.addresses.set(addresses)
+      rig.addresses[8] = 2
+      rig.addresses[16] = 10
+      rig.rxSlots.set(slots)
+      rig.control[CTL_TX_COUNT] = 5
+      rig.control[CTL_RX_SLOTS] = 4
+      try {
+        rig.turn()
+      } catch (error) {
+        t.true(error instanceof RangeError)
+      }
+      rig.control[CTL_TX_COUNT] = 0
+      return [0, 1, 2, 3, 4].every((i) => rig.tx[i * 8 + 7]! >= 0 && rig.tx[i * 8 + 7]! < 4096)
+    }), { numRuns: 500 })
+  t.pass()
 })
