@@ -239,7 +239,7 @@ export const createEngine = (options: EngineOptions) => {
         tunnelPath.receive(rxSlotIds[rx[e + 1]!]!, size, port - SOCKET_TAGS, rx[e + 3]!)
         continue
       }
-      const p = take(rxSlotIds[rx[e + 1]!]!, size, port)
+      const p = take(rxSlotIds[rx[e + 1]!]!, size, port, rx[e + 3]!)
       if (p < 0) continue
       if (capturing) watch(p, port, 0)
       bridge.receive(p, port)

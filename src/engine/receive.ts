@@ -1,13 +1,15 @@
 /**
- * From an exchange's rx entries to packets: counts them, reads the virtio-net header, refuses frames whose header lies.
+ * From an exchange's rx entries to packets: counts them, reads the virtio-net header, refuses frames whose header lies, puts VLAN tags
+ * back that the kernel took off.
  */
 import type { Packets } from '../core/packets.js'
 import { F_CSUM_OK, F_NEEDS_CSUM } from '../core/packets.js'
 import type { Ports } from '../core/ports.js'
 import { C_RX_BYTES, C_RX_MULTICAST, C_RX_PACKETS, PORT_CELLS } from '../core/ports.js'
 import { GSO_ECN, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, VNET_F_DATA_VALID, VNET_F_NEEDS_CSUM, VNET_HDR } from '../core/layout.js'
+import { RX_QINQ, RX_VLAN } from '../port/rings.js'
 import { BAD_OFFLOAD_HEADER, FRAME_TOO_SHORT } from '../reason.js'
-import { ETHERNET_HEADER } from '../wire/ethernet.js'
+import { ETHERNET_HEADER, ETHERTYPE_QINQ, ETHERTYPE_VLAN, OFF_ETHERTYPE, VLAN_TAG } from '../wire/ethernet.js'
 import * as tcp from '../wire/tcp.js'
 import { UDP_HEADER } from '../wire/udp.js'
 
@@ -52,8 +54,20 @@ export const createReceive = (packets: Packets, ports: Ports) => {
     return true
   }
 
-  /** The packet of a frame of `size` bytes in slot `s`, come by `port`; -1 when it was dropped. */
-  return (s: number, size: number, port: number): number => {
+  /** Inserts the tag that an entry's flags carry (IEEE 802.1Q 9.4): behind the addresses, which move into the headroom. */
+  const insertTag = (p: number, entryFlags: number): void => {
+    const at = start[p]! - VLAN_TAG // still 2 modulo 4
+    bytes.copyWithin(at, at + VLAN_TAG, at + VLAN_TAG + OFF_ETHERTYPE)
+    view.setUint16(at + OFF_ETHERTYPE, (entryFlags & RX_QINQ) === 0 ? ETHERTYPE_VLAN : ETHERTYPE_QINQ)
+    view.setUint16(at + ETHERNET_HEADER, entryFlags >>> 16)
+    start[p] = at
+    length[p] = length[p]! + VLAN_TAG
+    if ((flags[p]! & F_NEEDS_CSUM) !== 0) csumStart[p] = csumStart[p]! + VLAN_TAG
+    if (gsoType[p] !== 0) headerLength[p] = headerLength[p]! + VLAN_TAG
+  }
+
+  /** The packet of a frame of `size` bytes in slot `s`, come by `port` with an entry's flags; -1 when it was dropped. */
+  return (s: number, size: number, port: number, entryFlags: number): number => {
     const p = packets.received(s, size, port)
     if (p < 0) return -1
     const c = port * PORT_CELLS
@@ -68,6 +82,7 @@ export const createReceive = (packets: Packets, ports: Ports) => {
       packets.drop(p, BAD_OFFLOAD_HEADER)
       return -1
     }
+    if ((entryFlags & RX_VLAN) !== 0) insertTag(p, entryFlags)
     return p
   }
 }
