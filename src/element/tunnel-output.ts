@@ -26,6 +26,9 @@ const IPV6_LE = 0xdd86
 const VLAN_LE = 0x0081
 const QINQ_LE = 0xa888
 
+/** Of a path that nobody has told anything about. */
+const MAX_MTU = 65535
+
 const ECN_MASK = 3
 const ECN_ECT0 = 2
 const ECN_CE = 3
@@ -119,30 +122,38 @@ export const createTunnelOutput = ({
   const isDontFragment = (): boolean =>
     !tagged && (type === IPV6_LE || (type === IPV4_LE && (view.getUint16(o + ipv4.OFF_FLAGS_FRAGMENT) & ipv4.FLAG_DF) !== 0))
 
-  /** Largest IP packet in the tunnel to a peer. */
-  const mtuTo = (t: number, port: number, r: number): number => {
-    const own = mtu[port]!
+  /** Largest IP packet in the tunnel to a peer that the underlay's path takes, where it has told. */
+  const pathMtuTo = (t: number, r: number): number => {
     const path = remotes.pathMtu[r]!
-    if (path === 0) return own
+    if (path === 0) return MAX_MTU
     if (clock.second > remotes.pathMtuUntil[r]!) {
       remotes.pathMtu[r] = 0
-      return own
+      return MAX_MTU
     }
-    const inner = path - ETHERNET_HEADER - (family[t] === 6 ? OVERHEAD_6 : OVERHEAD_4)
-    return inner < own ? inner : own
+    return path - ETHERNET_HEADER - (family[t] === 6 ? OVERHEAD_6 : OVERHEAD_4)
   }
 
   /** To one peer. Owns the packet. */
   const to = (p: number, port: number, t: number, r: number): void => {
     look(p)
-    const limit = mtuTo(t, port, r)
-    const size = gsoType[p] === 0 ? length[p]! : headerLength[p]! + gsoSize[p]!
-    if (size > limit + ETHERNET_HEADER + (tagged ? VLAN_TAG : 0) && (gsoType[p] === 0 || length[p]! > limit + ETHERNET_HEADER)) {
-      tooBig(p, t, limit)
+    // What a super-frame's segments are, or the frame
+    const size = gsoType[p] === 0 || length[p]! < headerLength[p]! + gsoSize[p]! ? length[p]! : headerLength[p]! + gsoSize[p]!
+    const own = mtu[port]!
+    if (size > own + ETHERNET_HEADER + (tagged ? VLAN_TAG : 0)) {
+      tooBig(p, t, own)
       return
     }
     const mode = df[t]!
-    const pool = mode === DF_SET || (mode === DF_INHERIT && isDontFragment()) ? tunnels.sendDf[t]! : tunnels.send[t]!
+    const isDf = mode === DF_SET || (mode === DF_INHERIT && isDontFragment())
+    // Without DF the underlay cuts what its path does not take
+    if (isDf) {
+      const path = pathMtuTo(t, r)
+      if (size > path + ETHERNET_HEADER) {
+        tooBig(p, t, path)
+        return
+      }
+    }
+    const pool = isDf ? tunnels.sendDf[t]! : tunnels.send[t]!
     if (pool.length === 0) {
       packets.drop(p, UNDERLAY_UNREACHABLE)
       return

@@ -240,11 +240,13 @@ export class Lab {
     await blockStack(found)
     let socket: ReturnType<typeof openPacket>
     try {
-      socket = (this.options.openPacket ?? openPacket)({ name: device, offload: this.options.offload, ...(netns === undefined ? {} : { netns }) })
+      // Always with the virtio-net header: without it, super-frames and partial checksums of the device's peer would come unmarked.
+      socket = (this.options.openPacket ?? openPacket)({ name: device, offload: true, ...(netns === undefined ? {} : { netns }) })
     } catch (error) {
       throw new LabError(`bridge "${bridge}": cannot attach device "${device}": ${messageOf(error)}`, 1, { cause: error })
     }
-    const { fd, vnetHeader, offloads, ifindex, mac, mtu, up } = socket
+    const { fd, vnetHeader, ifindex, mac, mtu, up } = socket
+    const offloads = this.options.offload ? socket.offloads : 0
     this.devices.push({ name, bridge, device, fd, vnetHeader, offloads, mac, mtu })
     if (ifindex !== attached.ifindex) throw new LabError(`bridge "${bridge}": device "${device}" was replaced while it was attached`)
     if (!up) this.options.log.warn(`device "${device}" of bridge "${bridge}" is down: nothing passes until it is up (ip link set dev ${device} up)`)
