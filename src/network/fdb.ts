@@ -123,7 +123,9 @@ export const createFdbCommands = (engine: Engine, registry: Registry, tunnelComm
       const mac = query.mac === undefined ? undefined : formatMac(...macOf(query.mac))
       const masters = bridge === undefined ? undefined : new Set(registry.links().filter((e) => bridgeOf(e) === bridge).map(linkName))
       let found = false
-      for (const source of [...(query.self === true ? [] : [scan(fdb, bridgeRows)]), ...(query.master === true ? [] : [scan(tunnelFdb, tunnelRows)])]) {
+      // Elsewhere than on VXLAN ports both words mean the bridge's table
+      const self = query.self === true && (device === undefined || device.kind === 'vxlan')
+      for (const source of [...(self ? [] : [scan(fdb, bridgeRows)]), ...(query.master === true ? [] : [scan(tunnelFdb, tunnelRows)])]) {
         for (const shown of source) {
           if (masters !== undefined && !masters.has(shown.ifname)) continue
           if (device !== undefined && shown.ifname !== linkName(device)) continue

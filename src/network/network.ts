@@ -8,7 +8,7 @@ import {
 } from '../core/packets.js'
 import { P_CAPTURE, P_CARRIER } from '../core/ports.js'
 import type { TapRingProducer } from '../core/tap-ring.js'
-import { createEngine } from '../engine/engine.js'
+import { createEngine, type Engine } from '../engine/engine.js'
 import type { Io, Rings } from '../port/rings.js'
 import { REASONS } from '../reason.js'
 import { createRemoteCollector } from '../table/tunnel-collect.js'
@@ -23,6 +23,8 @@ import { createPingCommands } from './ping.js'
 import { createRegistry, linkName, type InterfaceEntry } from './registry.js'
 import { createRouteCommands } from './routes.js'
 import { createTunnelFdbCommands } from './tunnel-fdb.js'
+import { createTunnelNotices, type OnNotice } from './tunnel-notices.js'
+import { createVxlanRows } from './vxlan-rows.js'
 import { createVxlans } from './vxlans.js'
 
 /** `attachPort` has a descriptor watched under a tag: a port's row, or SOCKET_TAGS and a socket's row (kinds: PORT_FILE and so on of port/rings.ts). */
@@ -33,6 +35,10 @@ export interface NetworkOptions extends Attachment {
   pool?: PoolOptions
   makeIo: (packets: Packets, rings: Rings) => Io
   onDeviceLost?: (name: string, errno: number) => void
+  /** Something a user should know, for the log. */
+  onNotice?: OnNotice
+  /** Join what can be joined: datagrams to super-frames, also what came out of a tunnel (default on). */
+  coalesce?: boolean
   /** Clocks of their own, for tests. */
   readClock?: () => number
   wallClock?: () => number
@@ -60,7 +66,7 @@ export type Network = ReturnType<typeof createNetwork>
 
 export const createNetwork = (options: NetworkOptions) => {
   const registry = createRegistry()
-  const engine = createEngine({
+  const engine: Engine = createEngine({
     makeIo: options.makeIo,
     ...(options.pool === undefined ? {} : { pool: options.pool }),
     readClock: options.readClock ?? (() => performance.now()),
@@ -68,6 +74,8 @@ export const createNetwork = (options: NetworkOptions) => {
     random: createRandom(options.seed),
     spinUs: SPIN_US[options.poll],
     busy: options.poll === 'busy',
+    ...(options.coalesce === undefined ? {} : { coalesce: options.coalesce }),
+    onTunnelEvent: createTunnelNotices(() => engine, registry, (level, text) => options.onNotice?.(level, text)),
     onDeviceLost: (row, errno) => {
       ports.state[row] = ports.state[row]! & ~P_CARRIER
       options.onDeviceLost?.(registry.ports.find((p) => p.port === row)?.name ?? String(row), errno)
@@ -81,6 +89,7 @@ export const createNetwork = (options: NetworkOptions) => {
   const tunnelFdbCommands = createTunnelFdbCommands(engine, collector)
   const fdbCommands = createFdbCommands(engine, registry, tunnelFdbCommands)
   const rows = createLinkRows(engine, registry)
+  const vxlanRows = createVxlanRows(engine, registry)
   const ping = createPingCommands(engine, registry)
   const building = createBuilding(engine, registry, addresses, fdbCommands, options)
   const vxlans = createVxlans({ engine, registry, building, fdbCommands, tunnelFdbCommands, collector, options })
@@ -121,6 +130,7 @@ export const createNetwork = (options: NetworkOptions) => {
       case 'route': case 'route-get': return routes.show(q)
       case 'neigh': return neighbors.show(q)
       case 'fdb': return fdbCommands.show(q)
+      case 'vxlan': return vxlanRows(q)
       default: throw new NetworkError(`unknown query ${JSON.stringify((q as { show: unknown }).show)}`, 2)
     }
   }

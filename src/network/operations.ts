@@ -93,6 +93,7 @@ export type Query =
   | { show: 'route-get'; router?: string; address: string; from?: string; iif?: string }
   | { show: 'neigh'; dev?: string; router?: string; address?: string; nud?: string }
   | { show: 'fdb'; bridge?: string; dev?: string; mac?: string; self?: boolean; master?: boolean }
+  | { show: 'vxlan'; dev?: string }
   | { show: 'stats' }
 
 /** A link as `ip -j -s -d link` prints it; what Tapway adds stands under `tapway`. */
@@ -163,7 +164,8 @@ export interface NeighRow {
   dev: string
   lladdr?: string
   state: string[]
-  router: string
+  /** Not of VXLAN ports. */
+  router?: string
 }
 
 /** `bridge -j fdb`. */
@@ -180,6 +182,35 @@ export interface FdbRow {
   /** Seconds since last used and updated, with -s. */
   used?: number
   updated?: number
+}
+
+/** `tapway vxlan`: a tunnel with the keys of `ip -j -d link`'s info_data, its peers and what it has counted. */
+export interface VxlanRow {
+  ifname: string
+  master: string
+  operstate: 'UP' | 'DOWN'
+  mtu: number
+  address: string
+  info_data: Record<string, unknown>
+  tapway: LinkRow['tapway']
+  /** UDP_SEGMENT is used where a socket knows it. */
+  sockets: { receive: number; send: number; send_df: number; gso: boolean }
+  peers: VxlanPeer[]
+}
+
+export interface VxlanPeer {
+  dst: string
+  /** Where they differ from the tunnel's own. */
+  port?: number
+  vni?: number
+  /** Unknown, broadcast and multicast frames go there. */
+  flood: boolean
+  /** Entries of the forwarding database that lead there, besides the flood list. */
+  entries: number
+  /** Largest packet of the underlay, where one was told. */
+  path_mtu?: number
+  /** Errors that the underlay reported. */
+  unreachable: number
 }
 
 export interface StatsResult {

@@ -72,7 +72,7 @@ export interface VxlanEntry {
 export type LinkEntry = BridgeEntry | InterfaceEntry | PortEntry | VxlanEntry
 /** What has a routing table. */
 export type StackEntry = BridgeEntry | RouterEntry
-/** What has addresses and neighbours. */
+/** What has addresses, and with them neighbours. */
 export type AddressedEntry = BridgeEntry | InterfaceEntry
 
 export type Registry = ReturnType<typeof createRegistry>
@@ -110,7 +110,7 @@ export const createRegistry = () => {
     throw ambiguous(what, name, found.map(linkName))
   }
 
-  return {
+  const registry = {
     bridges, routers, ports, vxlans, links,
     nextIndex: (): number => ++lastIndex,
 
@@ -152,6 +152,11 @@ export const createRegistry = () => {
     vxlan: (name: string): VxlanEntry => pick('VXLAN port', vxlans, name),
     /** The VXLAN port of a tunnel's row. */
     byTunnel: (t: number): VxlanEntry | undefined => vxlans.find((e) => e.tunnel === t),
+    /** What has neighbours: a router's interface, a bridge or a VXLAN port. */
+    neighboring: (name: string, router?: string): AddressedEntry | VxlanEntry => {
+      if (router !== undefined) return registry.addressed(name, router)
+      return pick('device with neighbours', [...routers.flatMap((r) => r.interfaces), ...bridges, ...vxlans], name)
+    },
     /** The link a port row stands for. */
     byPort: (row: number): LinkEntry | undefined => links().find((e) => e.port === row),
     /** Refuses a name that is taken. */
@@ -160,4 +165,5 @@ export const createRegistry = () => {
     },
     unknown
   }
+  return registry
 }
