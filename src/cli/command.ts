@@ -67,7 +67,11 @@ export type Command =
   | ObjectCommand | PingCommand | CaptureCommand
   | { readonly kind: 'help'; readonly topic: string }
   | { readonly kind: 'version' }
-  | { readonly kind: 'up'; readonly file: string; readonly offload: boolean; readonly poll: Poll }
+  | {
+      readonly kind: 'up'; readonly file: string; readonly poll: Poll; readonly offload: boolean
+      /** Of tunnels' sockets and of what came out of tunnels. */
+      readonly udpSegment: boolean; readonly udpGro: boolean; readonly coalesce: boolean
+    }
   | { readonly kind: 'check'; readonly file: string }
   | { readonly kind: 'down' }
   /** Without `argv`: a shell. */

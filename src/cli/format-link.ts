@@ -3,6 +3,7 @@
  * does not have is not printed, so that rows of `ip -j` give exactly the text of `ip`.
  */
 import type { AddrRow, LinkRow } from '../network/operations.js'
+import { vxlanOptions } from './format-vxlan.js'
 
 /** What both kinds of rows have, with the keys that only ip's rows carry. */
 type LinkHead = Pick<AddrRow, 'ifindex' | 'ifname' | 'flags' | 'mtu' | 'operstate' | 'link_type' | 'address' | 'broadcast'> & {
@@ -83,7 +84,8 @@ const pairs = (data: Readonly<Record<string, unknown>> = {}): string =>
 const details = ({ linkinfo, tapway }: LinkText): string => {
   const lines: string[] = []
   if (linkinfo !== undefined) {
-    lines.push(`    ${linkinfo.info_kind}${pairs(linkinfo.info_data)} \n`)
+    const { info_kind: kind, info_data: data } = linkinfo
+    lines.push(`    ${kind}${kind === 'vxlan' ? vxlanOptions(data ?? {}) : pairs(data)} \n`)
     if (linkinfo.info_slave_kind !== undefined) lines.push(`    ${linkinfo.info_slave_kind}_slave${pairs(linkinfo.info_slave_data)} \n`)
   }
   if (tapway !== undefined) lines.push(`    tapway${pairs(tapway)} \n`)

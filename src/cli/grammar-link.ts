@@ -6,6 +6,9 @@ import { notSupported, usageError } from './error.js'
 import * as values from './values.js'
 import { defined, readWords, type Words } from './words.js'
 
+/** `vxlan` is Tapway's own: everything about a tunnel in one place. */
+export const VXLAN_VERBS = { show: ['list', 'ls', 'lst'], help: [] }
+
 /** In the order in which ip-link(8) matches abbreviations. */
 export const LINK_VERBS = {
   add: [], set: ['change'], replace: [], delete: ['del'], show: ['list', 'ls', 'lst'], help: [], xstats: [], afstats: [], property: [],
@@ -19,7 +22,7 @@ const LINK_SET_UNSUPPORTED = [
   'broadcast', 'brd', 'netns', 'link-netns', 'link-netnsid', 'alias', 'vf', 'xdp', 'xdpgeneric', 'xdpdrv', 'xdpoffload', 'master', 'vrf',
   'nomaster', 'addrgenmode', 'protodown', 'protodown_reason', 'gso_max_size', 'gso_max_segs', 'gro_max_size', 'group', 'mode', 'state',
   'priority', 'cost', 'hairpin', 'guard', 'root_block', 'fastleave', 'mcast_flood', 'bcast_flood', 'mcast_router', 'proxy_arp',
-  'neigh_suppress', 'vlan_tunnel', 'isolated', 'locked',
+  'vlan_tunnel', 'isolated', 'locked',
 ]
 
 type LinkSet = Extract<Operation, { op: 'link.set' }>
@@ -30,7 +33,7 @@ const linkSet = (words: Words): ObjectCommand => {
   if (dev === undefined) throw usageError('link set needs the name of a device: tapway link set NAME { up | down | mtu N | ... }')
   if (dev === 'group') throw notSupported('group')
   const operation: LinkSet = { op: 'link.set', dev }
-  const onOff = (key: 'forwarding' | 'learning' | 'flood') => (): void => { operation[key] = values.onOff(words.value(key), key) }
+  const onOff = (key: 'forwarding' | 'learning' | 'flood' | 'neigh_suppress') => (): void => { operation[key] = values.onOff(words.value(key), key) }
   readWords(words, {
     keys: {
       router: () => { operation.router = values.name(words, 'router') },
@@ -41,6 +44,7 @@ const linkSet = (words: Words): ObjectCommand => {
       forwarding: onOff('forwarding'),
       learning: onOff('learning'),
       flood: onOff('flood'),
+      neigh_suppress: onOff('neigh_suppress'),
       type: () => {
         const type = words.value('type')
         if (type !== 'bridge_slave') throw notSupported(`type ${type}`) // its keys are learning, flood …
@@ -81,6 +85,13 @@ export const parseLink = (verb: string, words: Words): ObjectCommand => {
   if (verb === 'show') return linkShow(words)
   if (verb === 'set') return linkSet(words)
   throw notSupported(`link ${verb}`)
+}
+
+/** `vxlan show [ [ dev ] NAME ]`: VXLAN ports are made by the network file. */
+export const parseVxlan = (_verb: string, words: Words): ObjectCommand => {
+  const query: Extract<Query, { show: 'vxlan' }> = { show: 'vxlan' }
+  readWords(words, { keys: { dev: () => { query.dev = values.name(words, 'dev') } }, bare: bareDev(query) })
+  return { kind: 'show', query }
 }
 
 const addrShow = (words: Words): ObjectCommand => {

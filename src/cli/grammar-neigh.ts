@@ -70,12 +70,14 @@ export const parseNeigh = (verb: string, words: Words): ObjectCommand => {
   throw notSupported(`neigh ${verb}`)
 }
 
-const FDB_UNSUPPORTED = [
-  'dst', 'port', 'vni', 'src_vni', 'via', 'vlan', 'nhid', 'use', 'router', 'extern_learn', 'activity_notify', 'inactive', 'norefresh',
-]
+const FDB_UNSUPPORTED = ['src_vni', 'via', 'vlan', 'nhid', 'use', 'router', 'extern_learn', 'activity_notify', 'inactive', 'norefresh']
+/** What picks entries to show or flush. */
+const FDB_PICK_UNSUPPORTED = ['dst', 'port', 'vni', 'state', 'dynamic', 'nodynamic', 'static', 'nostatic', 'permanent', 'nopermanent', 'sticky', 'nosticky']
 
 const fdbChange = (verb: 'add' | 'append' | 'replace' | 'delete', words: Words): ObjectCommand => {
-  const found: { mac?: string; dev?: string; state?: 'static' | 'dynamic' | 'permanent'; sticky?: true } = {}
+  const found: {
+    mac?: string; dev?: string; state?: 'static' | 'dynamic' | 'permanent'; sticky?: true; dst?: string; port?: number; vni?: number; self?: true; master?: true
+  } = {}
   const takeMac = (word: string): void => { found.mac = values.mac(word, `fdb ${verb}`) }
   const takeState = (value: NonNullable<typeof found.state>) => (): void => {
     if (found.state !== undefined && found.state !== value) throw usageError(`an entry is either ${found.state} or ${value}`)
@@ -85,9 +87,12 @@ const fdbChange = (verb: 'add' | 'append' | 'replace' | 'delete', words: Words):
     keys: {
       to: () => takeMac(words.value('to', 'a MAC address')),
       dev: () => { found.dev = values.name(words, 'dev') },
-      // A port has no table of its own beside its bridge's, so that both words mean the bridge's.
-      master: () => {},
-      self: () => {},
+      dst: () => { found.dst = values.underlay(words.value('dst', 'an address'), 'dst') },
+      port: () => { found.port = values.integer(words.value('port'), 'port', 1, 65535) },
+      vni: () => { found.vni = values.integer(words.value('vni'), 'vni', 0, 0xffffff) },
+      // Only VXLAN ports have a table of their own beside their bridge's; elsewhere both words mean the bridge's
+      master: () => { found.master = true },
+      self: () => { found.self = true },
       static: takeState('static'),
       dynamic: takeState('dynamic'),
       permanent: takeState('permanent'),
@@ -102,39 +107,44 @@ const fdbChange = (verb: 'add' | 'append' | 'replace' | 'delete', words: Words):
       return true
     },
   })
-  const { mac, dev, state = 'permanent', sticky } = found
+  const { mac, dev, state = 'permanent', sticky, ...where } = found
   if (mac === undefined) throw usageError(`fdb ${verb} needs a MAC address: tapway fdb ${verb} 02:42:0a:01:01:02 dev PORT`)
   if (dev === undefined) throw usageError(`fdb ${verb} needs a port: tapway fdb ${verb} ${mac} dev PORT`)
-  if (verb === 'delete') return { kind: 'apply', operation: { op: 'fdb.del', mac, dev } }
-  const operation: Operation = defined({ op: `fdb.${verb}` as const, mac, dev, state, sticky })
+  if (verb === 'delete') return { kind: 'apply', operation: { op: 'fdb.del', ...where, mac, dev } }
+  const operation: Operation = defined({ op: `fdb.${verb}` as const, ...where, mac, dev, state, sticky })
   return { kind: 'apply', operation }
 }
 
 const fdbLook = (verb: 'show' | 'get' | 'flush', words: Words): ObjectCommand => {
-  const found: { bridge?: string; dev?: string; mac?: string } = {}
+  const found: { bridge?: string; dev?: string; mac?: string; self?: true; master?: true } = {}
   const takeMac = (word: string): void => { found.mac = values.mac(word, 'fdb get') }
   const takeDev = (): void => { found.dev = values.name(words, 'dev') }
   const takeBridge = (): void => { found.bridge = values.name(words, 'br') }
   readWords(words, {
-    keys: { br: takeBridge, bridge: takeBridge, brport: takeDev, dev: takeDev, ...(verb === 'get' && { to: () => takeMac(words.value('to')) }) },
-    unsupported: [...FDB_UNSUPPORTED, 'state', 'dynamic', 'nodynamic', 'static', 'nostatic', 'permanent', 'nopermanent', 'self', 'master', 'sticky', 'nosticky'],
+    keys: {
+      br: takeBridge, bridge: takeBridge, brport: takeDev, dev: takeDev,
+      ...(verb === 'get' && { to: () => takeMac(words.value('to')) }),
+      ...(verb !== 'show' && { self: () => { found.self = true }, master: () => { found.master = true } }),
+    },
+    unsupported: [...FDB_UNSUPPORTED, ...FDB_PICK_UNSUPPORTED, 'self', 'master'],
     bare: (word) => {
       if (verb !== 'get' || found.mac !== undefined || !/[:-]|^\d/.test(word)) return false
       takeMac(word)
       return true
     },
   })
-  const { bridge, dev, mac } = found
+  const { bridge, dev, mac, self, master } = found
   if (verb === 'flush') {
     if (bridge === undefined && dev === undefined) throw usageError('fdb flush needs a bridge or a port: tapway fdb flush br NAME, or dev PORT')
-    return { kind: 'apply', operation: defined({ op: 'fdb.flush' as const, bridge, dev }) }
+    return { kind: 'apply', operation: defined({ op: 'fdb.flush' as const, bridge, dev, self, master }) }
   }
   const query: Query = { show: 'fdb', ...found }
   if (verb === 'show') return { kind: 'show', query }
   if (mac === undefined || (bridge === undefined && dev === undefined)) {
     throw usageError('fdb get needs a MAC address and a bridge: tapway fdb get 02:42:0a:01:01:02 br NAME')
   }
-  return { kind: 'show', query, missing: `no entry for ${mac} in ${bridge ?? dev}` }
+  // As in bridge(8), the bridge's table is meant unless `self` is said
+  return { kind: 'show', query: self === true ? query : { ...query, master: true }, missing: `no entry for ${mac} in ${bridge ?? dev}` }
 }
 
 export const parseFdb = (verb: string, words: Words): ObjectCommand => {

@@ -6,7 +6,7 @@ COMMAND := { up FILE | check FILE | down |
              exec HOST [ -- ] CMD... | shell HOST |
              ping ADDRESS | capture PORT... |
              help [ COMMAND | OBJECT ] | version }
-OBJECT := { link | addr | route | neigh | fdb | stats }
+OBJECT := { link | addr | route | neigh | fdb | vxlan | stats }
 OPTIONS := { --name NAME | -j[son] | -p[retty] | -s[tats] | -d[etails] |
              -br[ief] | --log-level { debug | info | warn | error | silent } |
              -V[ersion] | -h[elp] }
@@ -21,10 +21,10 @@ const LINK = `Usage: tapway link show [ [ dev ] NAME ] [ router ROUTER ] [ maste
                [ mtu MTU ]
                [ address LLADDR ]
                [ forwarding { on | off } ]
-               [ [ type bridge_slave ] [ learning { on | off } ] [ flood { on | off } ] ]
+               [ [ type bridge_slave ] [ learning { on | off } ] [ flood { on | off } ] [ neigh_suppress { on | off } ] ]
        tapway link set ROUTER forwarding { on | off }
-NAME := HOST.IF | ROUTER.IF | BRIDGE, or IF alone where it is unique
-TYPE := { bridge | tap | router }
+NAME := HOST.IF | ROUTER.IF | BRIDGE | VXLAN, or IF alone where it is unique
+TYPE := { bridge | tap | router | vxlan }
 `
 
 const ADDR = `Usage: tapway addr { add | replace | del } IFADDR dev NAME [ router ROUTER ]
@@ -48,15 +48,23 @@ const NEIGH = `Usage: tapway neigh { add | replace | change | del } ADDR [ lladd
        tapway neigh show [ [ to ] ADDR ] [ dev NAME ] [ nud STATE ] [ router ROUTER ]
        tapway neigh get ADDR dev NAME [ router ROUTER ]
        tapway neigh flush [ dev NAME ] [ router ROUTER ]
+NAME := an interface of a router, a bridge, or a VXLAN port
 STATE := { permanent | noarp | reachable | stale | delay | probe | failed | incomplete | none }
 `
 
 const FDB = `Usage: tapway fdb { add | append | replace | del } LLADDR dev PORT
+               [ dst ADDRESS ] [ vni VNI ] [ port PORT ]
                [ self ] [ master ] [ permanent | local | static | dynamic ] [ sticky ]
        tapway fdb [ show [ br BRIDGE ] [ { brport | dev } PORT ] ]
-       tapway fdb get [ to ] LLADDR { br BRIDGE | { brport | dev } PORT }
-       tapway fdb flush { br BRIDGE | dev PORT }
+       tapway fdb get [ to ] LLADDR { br BRIDGE | { brport | dev } PORT } [ self ]
+       tapway fdb flush { br BRIDGE | dev PORT [ self ] [ master ] }
 Without a state the entry is permanent: it belongs to the bridge itself and is not forwarded to, as with bridge fdb add.
+A VXLAN port has a table of its own, which is meant unless master is said. Its entries have a destination (dst), and several for group
+addresses and for 00:00:00:00:00:00, where all that is unknown is flooded to (append).
+`
+
+const VXLAN = `Usage: tapway [ -j ] vxlan [ show [ [ dev ] NAME ] ]
+VXLAN ports with their options, sockets, peers and counters. The network file makes them.
 `
 
 const STATS = `Usage: tapway [ -j ] [ -s ] stats
@@ -64,9 +72,14 @@ Packets by port, every drop by its reason, and the balance of all packets.
 With -s also the reasons that never happened, and drops by port.
 `
 
-const UP = `Usage: tapway up FILE [ --no-offload ] [ --poll { sleep | adaptive | busy } ] [ --name NAME ] [ --log-level LEVEL ]
+const UP = `Usage: tapway up FILE [ --no-offload ] [ --no-udp-segment ] [ --no-udp-gro ] [ --no-coalesce ]
+               [ --poll { sleep | adaptive | busy } ] [ --name NAME ] [ --log-level LEVEL ]
 Runs the network of FILE in the foreground, and prints a line that begins with "ready" when all ports forward.
 Ctrl-C or tapway down ends it and removes what it made.
+--no-offload      hosts' devices hand over no super-frames and complete their checksums themselves
+--no-udp-segment  tunnels send datagrams one by one
+--no-udp-gro      tunnels receive datagrams one by one
+--no-coalesce     nothing is joined to super-frames
 `
 
 const CHECK = `Usage: tapway check FILE
@@ -91,11 +104,11 @@ Pings from a router or a bridge, which is no network namespace; prints and exits
 
 const CAPTURE = `Usage: tapway capture PORT... [ -e ] [ -c COUNT ] [ -s SNAPLEN ] [ -w { FILE | - } ] [ EXPRESSION ]
 Prints packets of ports as tcpdump -n does, or writes them in pcapng. EXPRESSION is a filter of pcap-filter(7).
-PORT := HOST.IF | ROUTER.IF | BRIDGE, or IF alone where it is unique; -i PORT names one, too
+PORT := HOST.IF | ROUTER.IF | BRIDGE | VXLAN, or IF alone where it is unique; -i PORT names one, too
 `
 
 const TOPICS: Readonly<Record<string, string>> = {
-  link: LINK, addr: ADDR, route: ROUTE, neigh: NEIGH, fdb: FDB, stats: STATS, up: UP, check: CHECK, down: DOWN, exec: EXEC, shell: SHELL,
+  link: LINK, addr: ADDR, route: ROUTE, neigh: NEIGH, fdb: FDB, vxlan: VXLAN, stats: STATS, up: UP, check: CHECK, down: DOWN, exec: EXEC, shell: SHELL,
   ping: PING, capture: CAPTURE,
 }
 

@@ -20,9 +20,9 @@ const run = async (command: Command, globals: Globals, io: Io): Promise<number> 
     }
     case 'up': {
       const { runInstance } = await import('../control/instance.js')
-      const { file, offload, poll } = command
+      const { kind: _kind, ...options } = command
       io.outliveReader()
-      const status = await runInstance({ file, name, offload, poll, logLevel: globals.logLevel, runDirectory: io.directory })
+      const status = await runInstance({ ...options, name, logLevel: globals.logLevel, runDirectory: io.directory })
       io.endUnread(status)
       return status
     }

@@ -1,7 +1,7 @@
 /** The words of a command line to what they mean: pure, and throws usage errors only. */
 import { type CaptureCommand, type Command, type Invocation, type PingCommand, POLLS } from './command.js'
 import { notSupported, usageError } from './error.js'
-import { ADDR_VERBS, LINK_VERBS, parseAddr, parseLink } from './grammar-link.js'
+import { ADDR_VERBS, LINK_VERBS, parseAddr, parseLink, parseVxlan, VXLAN_VERBS } from './grammar-link.js'
 import { FDB_VERBS, NEIGH_VERBS, parseFdb, parseNeigh } from './grammar-neigh.js'
 import { parseRoute, ROUTE_VERBS } from './grammar-route.js'
 import { suggestion } from './nearest.js'
@@ -14,17 +14,17 @@ const OBJECTS = {
   addr: ['address', 'a'], route: ['r'], link: ['l'], neigh: ['neighbor', 'neighbour', 'n'], fdb: [], vlan: [], vxlan: [], stats: [],
 } as const
 const COMMANDS = ['up', 'check', 'down', 'exec', 'shell', 'ping', 'capture', 'reload', 'trace', 'top', 'bench', 'help', 'version'] as const
-const UNSUPPORTED: readonly string[] = ['reload', 'vlan', 'vxlan', 'trace', 'top', 'bench']
+const UNSUPPORTED: readonly string[] = ['reload', 'vlan', 'trace', 'top', 'bench']
 
 /** Every first word that is built. */
 const FIRST_WORDS = [...COMMANDS, ...Object.keys(OBJECTS)].filter((word) => !UNSUPPORTED.includes(word))
 
-const VERBS = { link: LINK_VERBS, addr: ADDR_VERBS, route: ROUTE_VERBS, neigh: NEIGH_VERBS, fdb: FDB_VERBS } as const
-const PARSERS = { link: parseLink, addr: parseAddr, route: parseRoute, neigh: parseNeigh, fdb: parseFdb } as const
+const VERBS = { link: LINK_VERBS, addr: ADDR_VERBS, route: ROUTE_VERBS, neigh: NEIGH_VERBS, fdb: FDB_VERBS, vxlan: VXLAN_VERBS } as const
+const PARSERS = { link: parseLink, addr: parseAddr, route: parseRoute, neigh: parseNeigh, fdb: parseFdb, vxlan: parseVxlan } as const
 type ObjectName = keyof typeof VERBS
 
 const OPTIONS: Readonly<Record<string, OptionTable>> = {
-  up: { flags: ['--no-offload', '--poll <mode>'] },
+  up: { flags: ['--no-offload', '--no-udp-segment', '--no-udp-gro', '--no-coalesce', '--poll <mode>'] },
   exec: { flags: [], passThrough: true },
   ping: { flags: ['-c <count>', '-i <seconds>', '-s <size>', '-t <ttl>', '-I <interface>', '-q', '-n'] },
   capture: { flags: ['-c <count>', '-w <file>', '-s <snaplen>', '-e', '-n', '-l', '-i <port...>'] },
@@ -62,6 +62,7 @@ const verbsOf = (name: ObjectName): string[] => ({
   route: ['show', 'get', 'add', 'replace', 'append', 'del', 'help'],
   neigh: ['show', 'get', 'add', 'replace', 'change', 'del', 'flush', 'help'],
   fdb: ['show', 'get', 'add', 'replace', 'append', 'del', 'flush', 'help'],
+  vxlan: ['show', 'help'],
 }[name])
 
 /** exec HOST [--] CMD...: all from CMD on belongs to it, but options may still stand between HOST and CMD or `--`. */
@@ -143,7 +144,9 @@ const command = (name: string, options: Options): Command => {
     case 'version': return { kind: 'version' }
     case 'up': {
       const poll = given['poll'] === undefined ? 'adaptive' : values.oneOf(String(given['poll']), '--poll', POLLS)
-      return { kind: 'up', file: only(name, words, 'a network file FILE'), offload: given['offload'] !== false, poll }
+      const file = only(name, words, 'a network file FILE')
+      const on = (option: string): boolean => given[option] !== false
+      return { kind: 'up', file, offload: on('offload'), udpSegment: on('udpSegment'), udpGro: on('udpGro'), coalesce: on('coalesce'), poll }
     }
     case 'check': return { kind: 'check', file: only(name, words, 'a network file FILE') }
     case 'down':

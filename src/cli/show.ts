@@ -1,13 +1,14 @@
 /** `show`: asks the running instance and prints its rows, as iproute2 or as JSON. */
 import type { ControlClient } from '../control/client.js'
-import type { AddrRow, FdbRow, LinkRow, NeighRow, Query, RouteRow, StatsResult } from '../network/operations.js'
+import type { AddrRow, FdbRow, LinkRow, NeighRow, Query, RouteRow, StatsResult, VxlanRow } from '../network/operations.js'
 import type { Globals, ShowCommand, Where } from './command.js'
 import { CliError } from './error.js'
 import { formatAddresses, formatLinks, type Owner } from './format-link.js'
 import { formatFdb, formatNeighbors, formatRoutes } from './format-route.js'
 import { formatStats } from './format-stats.js'
+import { formatVxlans } from './format-vxlan.js'
 
-type Row = LinkRow & AddrRow & RouteRow & NeighRow & FdbRow
+type Row = LinkRow & AddrRow & RouteRow & NeighRow & FdbRow & VxlanRow
 
 /** One line, or with -p readable. */
 export const formatJson = (value: unknown, { pretty }: Pick<Globals, 'pretty'>): string =>
@@ -55,6 +56,7 @@ const format = async (client: ControlClient, query: Query, rows: readonly Partia
     case 'addr': return formatAddresses(shown, { ...globals, owner: await ownerText(client, query) })
     case 'neigh': return formatNeighbors(shown, await ownerText(client, query))
     case 'fdb': return formatFdb(shown)
+    case 'vxlan': return formatVxlans(shown)
     default: return formatRoutes(shown, await ownerText(client, query))
   }
 }

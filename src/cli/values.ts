@@ -1,4 +1,5 @@
 /** Values of keys: checked text, in the form that operations have it. */
+import { isIPv4, isIPv6 } from 'node:net'
 import { formatIp4, parseIp4, parsePrefix } from '../wire/ip4.js'
 import { formatMac, parseMac } from '../wire/mac.js'
 import { notSupported, usageError } from './error.js'
@@ -15,6 +16,12 @@ export const address = (text: string, key: string): string => {
   const value = parseIp4(text)
   if (value === undefined) throw usageError(`"${text}" is no IPv4 address: ${key} expects one like 10.1.1.3`)
   return formatIp4(value)
+}
+
+/** An address of a tunnel's underlay, IPv4 or IPv6. */
+export const underlay = (text: string, key: string): string => {
+  if (!isIPv4(text) && (!isIPv6(text) || text.includes('%'))) throw usageError(`"${text}" is no address: ${key} expects one like 192.168.77.2 or fd00::2`)
+  return text
 }
 
 /** Whether a word can only be meant as an address or prefix. */
