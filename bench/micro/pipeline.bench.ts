@@ -10,6 +10,7 @@
 import { createNetwork, type Network } from '../../src/network/network.js'
 import type { Operation } from '../../src/network/operations.js'
 import { VNET_HDR } from '../../src/core/layout.js'
+import { CTL_PORT_BUDGET } from '../../src/port/rings.js'
 import { udpFrame } from '../frames.js'
 import { single, type Goal } from '../result.js'
 import { median } from '../statistics.js'
@@ -63,16 +64,18 @@ const port = (name: string, of: string, handle: number): Operation => ({
   netns: name, ifname: 'eth0'
 })
 
-/** Frames between station n of side 1 and station n of side 2, there and back. */
-const exchanges = (network: Network, flows: number, gateways: readonly string[] | undefined): ReplayFrame[] => {
+/** Frames between station n of side 1 and station n of side 2, there and back; so many come by one port before the other's turn. */
+const exchanges = (network: Network, flows: number, gateways: readonly string[] | undefined, inARow = 1): ReplayFrame[] => {
   const [one, other] = network.resolvePorts(['one', 'other']).map((p) => p.id)
-  return Array.from({ length: flows }, (_, i) => [1, 2].map((side) => ({
+  const frame = (side: number, i: number): ReplayFrame => ({
     port: side === 1 ? one! : other!,
     bytes: udpFrame({
       sourceMac: stationMac(side, FIRST + i), destinationMac: gateways?.[side - 1] ?? stationMac(3 - side, FIRST + i),
       source: stationAddress(side, FIRST + i), destination: stationAddress(3 - side, FIRST + i), sourcePort: 1000 + i, destinationPort: 9
     })
-  }))).flat()
+  })
+  return Array.from({ length: Math.ceil(flows / inARow) }, (_, row) => [1, 2].map((side) =>
+    Array.from({ length: inARow }, (__, i) => frame(side, (row * inARow + i) % flows)))).flat(2)
 }
 
 const bridgeOf = (flows: number): Made => {
@@ -108,7 +111,8 @@ const vxlanOf = (flows: number): Made => {
   const made = open([bridge('b1'), bridge('b2'), port('one', 'b1', 0), port('other', 'b2', 1), ...vxlan(0), ...vxlan(1)])
   const peer = (end: number): ReplayPeer => ({ address: underlayWord(end), port: VXLAN_PORT, tag: made.tags.get(receiveSocket(end))! })
   made.io.link(peer(0), peer(1))
-  made.io.load(exchanges(made.network, flows, undefined))
+  // What lies next to each other may go into the tunnel with one call: as many as a turn takes from one TAP
+  made.io.load(exchanges(made.network, flows, undefined, made.network.engine.rings.control[CTL_PORT_BUDGET]))
   return made
 }
 

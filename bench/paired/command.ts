@@ -70,6 +70,8 @@ export interface Service {
   line: string
   /** Milliseconds from start to that line. */
   readyAfter: number
+  /** Sends a signal; throws with its stderr when it has ended by itself. */
+  signal(name: NodeJS.Signals): void
   /** Sends SIGTERM, after a while SIGKILL, and waits for the end. */
   stop(): Promise<void>
 }
@@ -82,8 +84,16 @@ export const serve = async (words: readonly string[], isReady: (line: string) =>
   closed.catch(() => undefined)
   let err = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => (err = (err + text).slice(-4000)))
+  const isAlive = (): boolean => child.exitCode === null && child.signalCode === null
+  const signal = (name: NodeJS.Signals): void => {
+    if (!isAlive()) throw new Error(`${words.join(' ')}: has ended by itself: ${err.trim()}`)
+    child.kill(name)
+  }
   const stop = async (): Promise<void> => {
-    if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM')
+    if (isAlive()) {
+      child.kill('SIGTERM')
+      child.kill('SIGCONT') // one that was stopped cannot end
+    }
     const timer = setTimeout(() => child.kill('SIGKILL'), 10_000)
     await closed.catch(() => undefined)
     clearTimeout(timer)
@@ -99,5 +109,5 @@ export const serve = async (words: readonly string[], isReady: (line: string) =>
     })
     closed.then((code) => reject(new Error(`${words.join(' ')}: exit ${code}: ${err.trim()}`)), reject).finally(() => clearTimeout(timer))
   })
-  return { pid: child.pid!, line, readyAfter: performance.now() - begin, stop }
+  return { pid: child.pid!, line, readyAfter: performance.now() - begin, signal, stop }
 }

@@ -44,33 +44,30 @@ const isReady = (line: string): boolean => line.startsWith('ready')
 export const tapwayUp = (file: string, name: string, ...options: string[]): Promise<Service> => serve(upWords(file, name, options), isReady)
 
 /**
- * Starts an instance on the text of a network file, inside a namespace where one is given, and waits until it is ready. Its process
- * id; it ends with the enclosing scope.
+ * Starts an instance on the text of a network file, inside a namespace where one is given, and waits until it is ready; it ends with
+ * the enclosing scope.
  */
-export const startTapway = async (text: string, name: string, poll: Poll, netns?: string): Promise<number> => {
+export const startTapway = (text: string, name: string, poll: Poll, netns?: string): Promise<Service> => {
   const folder = mkdtempSync(join(tmpdir(), 'tapway-bench-'))
   atEnd(() => rmSync(folder, { recursive: true, force: true }))
   const file = join(folder, `${name}.yaml`)
   writeFileSync(file, text)
   const words = upWords(file, name, poll === DEFAULT_POLL ? [] : ['--poll', poll])
-  const { pid } = await serve(netns === undefined ? words : inNetns(netns, ...words), isReady)
-  // A stopped process cannot end: it goes on before anybody stops it for good.
-  atEnd(() => process.kill(pid, 'SIGCONT'))
-  return pid
+  return serve(netns === undefined ? words : inNetns(netns, ...words), isReady)
 }
 
 /** `pause` and `resume` of a side that these processes make up. */
-export const pausing = (pids: readonly number[]): Pick<Side, 'pids' | 'pause' | 'resume'> => {
-  const toAll = (signal: NodeJS.Signals) => (): void => {
-    for (const pid of pids) process.kill(pid, signal)
+export const pausing = (instances: readonly Service[]): Pick<Side, 'pids' | 'pause' | 'resume'> => {
+  const toAll = (name: NodeJS.Signals) => (): void => {
+    for (const { signal } of instances) signal(name)
   }
-  return { pids, pause: toAll('SIGSTOP'), resume: toAll('SIGCONT') }
+  return { pids: instances.map(({ pid }) => pid), pause: toAll('SIGSTOP'), resume: toAll('SIGCONT') }
 }
 
 export const createTapwaySide = async (scenario: Scenario, poll: Poll): Promise<Side> => {
-  const pid = await startTapway(networkFile(scenario), 'bench', poll)
+  const instance = await startTapway(networkFile(scenario), 'bench', poll)
   const { clientAddress, serverAddress, gateways } = PLANS[scenario]
   return {
-    name: 'tapway', client: CLIENT, server: SERVER, clientAddress, serverAddress, nextHop: gateways?.[0] ?? serverAddress, ...pausing([pid])
+    name: 'tapway', client: CLIENT, server: SERVER, clientAddress, serverAddress, nextHop: gateways?.[0] ?? serverAddress, ...pausing([instance])
   }
 }

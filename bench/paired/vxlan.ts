@@ -3,7 +3,7 @@
  * Each machine is the kernel's (bridge, vxlan device, veth pair) or Tapway's (one process, started inside the machine's namespace
  * from one file). Both make floods by head-end replication to the other one, and learn.
  */
-import { inNetns, run } from './command.js'
+import { inNetns, run, type Service } from './command.js'
 import { addBridge, addHost, addNetns } from './kernel.js'
 import { PLANS, type Scenario, type Side, type Underlay } from './side.js'
 import { pausing, startTapway, type Poll } from './tapway.js'
@@ -76,10 +76,10 @@ export const createVxlanSide = async (name: Side['name'], scenario: Scenario, po
     local: UNDERLAY_ADDRESSES[i]!, remote: UNDERLAY_ADDRESSES[1 - i]!
   })) as [Machine, Machine]
   await joinMachines(machines, underlay)
-  const pids: number[] = []
+  const instances: Service[] = []
   for (const [i, machine] of machines.entries()) {
     if (name === 'kernel' || !TAPWAYS[scenario]![i]) await kernelMachine(machine)
-    else pids.push(await startTapway(networkFile(machine), machine.name, poll, machine.name))
+    else instances.push(await startTapway(networkFile(machine), machine.name, poll, machine.name))
   }
-  return { name, client, server, clientAddress, serverAddress, nextHop: serverAddress, ...pausing(pids) }
+  return { name, client, server, clientAddress, serverAddress, nextHop: serverAddress, ...pausing(instances) }
 }
