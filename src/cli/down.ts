@@ -74,6 +74,7 @@ const cleanUp = async (name: string, io: Io): Promise<number> => {
   const kinds = removed === undefined ? [] : [
     ...removed.namespaces.map((namespace) => `namespace ${namespace}`),
     ...removed.interfaces.map((device) => `interface ${device}`),
+    ...removed.devices.map((device) => `ingress filter of device ${device}`),
     ...removed.sysctls.map((sysctl) => `changed ${sysctl}`),
   ]
   io.out(`removed what a killed instance "${name}" left: ${kinds.length === 0 ? 'its record' : kinds.join(', ')}\n`)
