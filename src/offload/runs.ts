@@ -110,8 +110,9 @@ export const createRuns = (packets: Packets, sums: Int32Array, sumRanges: (count
     if (view.getInt32(f + o, true) !== view.getInt32(g + o, true)) return false // ports
     if (kind[h] === UDP) return true
     if (tcp.sequence(view, g + o) !== seq || view.getInt32(f + o + 8, true) !== view.getInt32(g + o + 8, true)) return false
-    // Data offset, flags but PSH, window
+    // Data offset, flags but PSH, window; the urgent pointer, which GRO forgets where it is not in force
     if (((view.getInt32(f + o + 12, true) ^ view.getInt32(g + o + 12, true)) & ~(tcp.FLAG_PSH << 8)) !== 0) return false
+    if (view.getInt16(f + o + 18, true) !== view.getInt16(g + o + 18, true)) return false
     for (let w = o + 20; w < headers[h]!; w += 4) if (view.getInt32(f + w, true) !== view.getInt32(g + w, true)) return false
     return true
   }
