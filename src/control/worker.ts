@@ -23,10 +23,12 @@ const network = createNetwork({
   instance: setup.instance,
   seed: setup.seed,
   poll: setup.poll,
+  coalesce: setup.coalesce,
   makeIo: (packets, rings) => (io = createNativeIo(packets, rings, setup.eventFd)),
   attachPort: (tag, descriptor, kind, header) => io!.addPort(tag, descriptor, kind, header),
   detachPort: (tag) => io!.removePort(tag),
-  onDeviceLost: (name, errno) => reply({ event: 'device-lost', port: name, errno })
+  onDeviceLost: (name, errno) => reply({ event: 'device-lost', port: name, errno }),
+  onNotice: (level, text) => reply({ event: 'notice', level, text })
 })
 
 const jobs: { id: number; rows: unknown[]; source: Iterator<unknown> }[] = []
