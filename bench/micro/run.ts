@@ -8,7 +8,7 @@ const BENCHES: readonly (readonly string[])[] = [
   ['codecs'], ['tables'], ['pipeline', 'replay'],
   ['pipeline', 'bridge', '1'], ['pipeline', 'bridge', '256'], ['pipeline', 'router', '1'], ['pipeline', 'router', '256'],
   ['pipeline', 'bridge', '1', 'joined'], ['pipeline', 'router', '1', 'joined'],
-  ['pipeline', 'vxlan', '1'], ['pipeline', 'vxlan', '256'], ['pipeline', 'vxlan', '1', 'joined']
+  ['pipeline', 'vxlan', '1', 'joined'], ['pipeline', 'vxlan', '256', 'joined'], ['pipeline', 'vxlan', '1']
 ]
 export const MICRO_GROUPS = ['codecs', 'tables', 'pipeline'] as const
 
