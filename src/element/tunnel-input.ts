@@ -78,6 +78,7 @@ export const createTunnelInput = ({
   let d = 0
   let knownTunnel = -1
   let knownRemote = -1
+  let changes = -1
 
   const remoteFor = (t: number): number => {
     if (t === knownTunnel) return knownRemote
@@ -294,12 +295,19 @@ export const createTunnelInput = ({
   const receive = (s: number, size: number, socket: number, each: number, outerTos: number): void => {
     const data = slotData[s]!
     const w = (data - 42) >> 2
-    family = i32[w]! & 0xffff
-    knownTunnel = -1
-    if (family === AF_INET) {
-      a = i32[w + 1]!
-      b = c = d = 0
+    const sender = i32[w]! & 0xffff
+    if (sender === AF_INET) {
+      // Mostly the same peer as before
+      if (family !== AF_INET || a !== i32[w + 1]! || changes !== remotes.changes()) {
+        knownTunnel = -1
+        changes = remotes.changes()
+        family = AF_INET
+        a = i32[w + 1]!
+        b = c = d = 0
+      }
     } else {
+      knownTunnel = -1
+      family = sender
       a = i32[w + 2]!
       b = i32[w + 3]!
       c = i32[w + 4]!

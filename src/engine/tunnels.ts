@@ -120,6 +120,10 @@ export const createTunnelPath = ({
     runs: createRuns(packets, rings.sums, sumRanges, VXLAN_HEADER), maxDatagrams: MAX_DATAGRAMS
   })
 
+  // Errors so far, and which of them each tunnel was told about last
+  let errors = 0
+  const toldOf = new Float64Array(tunnels.capacity)
+
   /** An entry of a socket's error queue: struct sock_extended_err at the place of a frame, the destination before it. */
   const onError = (data: number): void => {
     const errno = view.getUint32(data, true)
@@ -129,18 +133,24 @@ export const createTunnelPath = ({
     const family = i32[w]! & 0xffff
     const o = family === AF_INET ? w + 1 : w + 2
     const fromPath = origin === ORIGIN_ICMP || origin === ORIGIN_ICMP6
+    errors++
     for (let r = 0; r < remotes.capacity; r++) {
       if (remotes.kind[r] === REMOTE_FREE || !remotes.isAddress(r, family, i32[o]!, i32[o + 1]!, i32[o + 2]!, i32[o + 3]!)) continue
       const t = remotes.tunnel[r]!
+      // A peer may have several rows; it is told and counted once
+      const again = toldOf[t] === errors
       if (errno === EMSGSIZE && info >= MIN_PATH_MTU) {
-        if (remotes.pathMtu[r] !== info) onEvent(TUNNEL_PATH_MTU, t, r, info)
+        if (remotes.pathMtu[r] !== info && !again) onEvent(TUNNEL_PATH_MTU, t, r, info)
         remotes.pathMtu[r] = info
         remotes.pathMtuUntil[r] = clock.second + PATH_MTU_SECONDS
       } else if (fromPath) {
         remotes.unreachable[r] = remotes.unreachable[r]! + 1
-        tunnels.counters[t * TUNNEL_CELLS + TC_UNREACHABLE]!++
-        onEvent(TUNNEL_UNREACHABLE, t, r, errno)
+        if (!again) {
+          tunnels.counters[t * TUNNEL_CELLS + TC_UNREACHABLE]!++
+          onEvent(TUNNEL_UNREACHABLE, t, r, errno)
+        }
       }
+      toldOf[t] = errors
     }
   }
 

@@ -1,13 +1,13 @@
 /**
  * The way out of a tunnel: a packet becomes a datagram, or a super-frame the datagrams of its segments, behind an 8-byte header. Datagrams of equal
  * size to the same peer by the same socket, one after the other, go to the kernel as one (UDP_SEGMENT), which keeps their order.
- * Payload is never copied: headers lie in scratch, an entry is a gather list.
+ * Payload is never copied: headers lie in scratch or in the headroom, an entry is a gather list.
  */
-import type { Packets } from '../core/packets.js'
+import { F_SLICE, type Packets } from '../core/packets.js'
 import { CANNOT_SEGMENT, NO_BUFFER } from '../reason.js'
 import { createCutter, MAX_SEGMENTS } from '../offload/encapsulate.js'
 import type { Rings } from './rings.js'
-import { CTL_TX_COUNT, MAX_SENDMSG_PAIRS, TX_SENDMSG, TX_STRIDE } from './rings.js'
+import { CTL_TX_COUNT, ENTRIES_A_PACKET, MAX_SENDMSG_PAIRS, TX_SENDMSG, TX_STRIDE } from './rings.js'
 
 /** Bytes of the tunnel's header before the inner frame. */
 const HEADER = 8
@@ -25,7 +25,7 @@ export interface DatagramParts {
 }
 
 export const createDatagrams = ({ packets, rings, sumRanges, flush, completeChecksum }: DatagramParts) => {
-  const { start, length, gsoType, next, view } = packets
+  const { start, length, flags, gsoType, next, view } = packets
   const { control, tx, gather, txPacket, txPort } = rings
   const cutter = createCutter(packets, rings.sums, sumRanges)
   // The entry queued last, while more may be put to it: its number, the size of its datagrams, how many, bytes of all, its last packet
@@ -43,21 +43,28 @@ export const createDatagrams = ({ packets, rings, sumRanges, flush, completeChec
       tx[e + 2]! + tx[e + 3]! === rings.pairsUsed() && tx[e + 3]! + 2 <= MAX_SENDMSG_PAIRS
   }
 
-  /** Puts a datagram of a header in scratch and a payload elsewhere to the last entry, or begins one. `p` is -1 for all segments but the first. */
+  /**
+   * Puts a datagram to the last entry, or begins one: the bytes at `begin`, and where they are not all, the rest elsewhere. `p` is -1 for all
+   * segments but the first.
+   */
   const put = (
-    p: number, header: number, headerBytes: number, payload: number, payloadBytes: number, port: number, descriptor: number, remote: number,
+    p: number, begin: number, beginBytes: number, rest: number, restBytes: number, port: number, descriptor: number, remote: number,
     ttlTos: number, gso: boolean
   ): void => {
-    const size = headerBytes + payloadBytes
+    const size = beginBytes + restBytes
     const joins = mayJoin(size, port, descriptor, remote, ttlTos)
-    const pair = rings.takePairs(2)
-    gather[pair * 2] = header
-    gather[pair * 2 + 1] = headerBytes
-    gather[pair * 2 + 2] = payload
-    gather[pair * 2 + 3] = payloadBytes
+    const parts = restBytes === 0 ? 1 : 2
+    const pair = rings.takePairs(parts)
+    const g = pair * 2
+    gather[g] = begin
+    gather[g + 1] = beginBytes
+    if (parts === 2) {
+      gather[g + 2] = rest
+      gather[g + 3] = restBytes
+    }
     if (joins) {
       const e = last * TX_STRIDE
-      tx[e + 3] = tx[e + 3]! + 2
+      tx[e + 3] = tx[e + 3]! + parts
       tx[e + 4] = each
       total += size
       count++
@@ -70,7 +77,7 @@ export const createDatagrams = ({ packets, rings, sumRanges, flush, completeChec
       rings.addQueued()
       return
     }
-    last = rings.pushGathered(TX_SENDMSG, p, port, descriptor, pair, 2)
+    last = rings.pushGathered(TX_SENDMSG, p, port, descriptor, pair, parts)
     const e = last * TX_STRIDE
     tx[e + 4] = 0
     tx[e + 5] = remote
@@ -88,8 +95,11 @@ export const createDatagrams = ({ packets, rings, sumRanges, flush, completeChec
     view.setInt32(at + 4, header1)
   }
 
-  const makeRoom = (parts: number, scratch: number): void => {
-    if (!rings.hasRoom(parts, scratch)) flush()
+  /** False when all of scratch, or all entries, are too few. */
+  const makeRoom = (parts: number, scratch: number, entries: number): boolean => {
+    if (rings.hasRoom(parts, scratch, entries)) return true
+    flush()
+    return rings.hasRoom(parts, scratch, entries)
   }
 
   /**
@@ -104,7 +114,17 @@ export const createDatagrams = ({ packets, rings, sumRanges, flush, completeChec
         packets.drop(p, NO_BUFFER)
         return
       }
-      makeRoom(2, HEADER + 4)
+      if (!makeRoom(2, HEADER + 4, 1)) {
+        packets.drop(p, NO_BUFFER)
+        return
+      }
+      // In the headroom, unless that is another one's, too
+      if ((flags[p]! & F_SLICE) === 0 && !packets.isShared(p)) {
+        const at = start[p]! - HEADER
+        writeHeader(at, header0, header1)
+        put(p, at, HEADER + length[p]!, 0, 0, port, descriptor, remote, ttlTos, gso)
+        return
+      }
       const at = rings.takeScratch(HEADER)
       writeHeader(at, header0, header1)
       put(p, at, HEADER, start[p]!, length[p]!, port, descriptor, remote, ttlTos, gso)
@@ -116,7 +136,10 @@ export const createDatagrams = ({ packets, rings, sumRanges, flush, completeChec
       return
     }
     const headers = HEADER + cutter.headers()
-    makeRoom(2 * segments, segments * (headers + 4))
+    if (!makeRoom(2 * segments, segments * (headers + 4), gso ? Math.min(segments, ENTRIES_A_PACKET) : segments)) {
+      packets.drop(p, NO_BUFFER)
+      return
+    }
     for (let i = 0; i < segments; i++) {
       const at = rings.takeScratch(headers)
       writeHeader(at, header0, header1)

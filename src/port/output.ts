@@ -85,7 +85,7 @@ export const createOutput = ({ packets, ports, rings, flush, toInterface, toTunn
       return
     }
     const parts = stride[p] === 0 ? 1 : pieces
-    if (!rings.hasRoom(parts + 1, VNET_HDR + 4)) flush()
+    if (!rings.hasRoom(parts + 1, VNET_HDR + 4, 1)) flush()
     const before = vnetHeader[port] !== 0
     const first = rings.takePairs(parts + (before ? 1 : 0))
     let pair = first

@@ -61,8 +61,8 @@ export const SOCKET_TAGS = 4096
 /** int32 words of a row in `addresses`: a sockaddr_in or sockaddr_in6 as the kernel has it. */
 export const ADDRESS_WORDS = 8
 
-/** Entries that one packet may need: a super-frame cut for a tunnel. */
-const ENTRIES_A_PACKET = 32
+/** Entries that one packet may need at most: a super-frame cut for a tunnel whose socket takes several datagrams at once. */
+export const ENTRIES_A_PACKET = 32
 
 /** Ranges that one `sumRanges` may sum. */
 export const SUM_RANGES = 256
@@ -109,8 +109,8 @@ export const createRings = (packets: Packets, addresses: Int32Array, batch = 64,
       queued++
     },
     /** Whether that many parts and bytes of scratch can still be had, and entries for them; joined writes keep their share of parts. */
-    hasRoom: (parts: number, scratch: number): boolean =>
-      control[CTL_TX_COUNT]! + ENTRIES_A_PACKET <= txCapacity && pairsUsed + parts <= pairs - packets.capacity && scratchUsed + scratch <= packets.scratchBytes,
+    hasRoom: (parts: number, scratch: number, entries: number): boolean =>
+      control[CTL_TX_COUNT]! + entries <= txCapacity && pairsUsed + parts <= pairs - packets.capacity && scratchUsed + scratch <= packets.scratchBytes,
     /** The first of `parts` pairs of `gather`; those of one entry lie together. */
     takePairs: (parts: number): number => {
       const first = pairsUsed

@@ -17,7 +17,8 @@ export const REMOTE_LEARNED = 1
 /** Set by hand; belongs to one entry. */
 export const REMOTE_SET = 2
 
-const BUCKETS = 4096
+const BUCKETS_LOG2 = 12
+const BUCKETS = 1 << BUCKETS_LOG2
 
 export type Remotes = ReturnType<typeof createRemotes>
 
@@ -36,6 +37,7 @@ export const createRemotes = (capacity = 16384) => {
   const unreachable = column() // errors of the underlay about it
   const buckets = new Int32Array(BUCKETS).fill(-1)
   let free = -1
+  let changes = 0
   for (let r = capacity - 1; r >= 0; r--) {
     chain[r] = free
     free = r
@@ -43,9 +45,9 @@ export const createRemotes = (capacity = 16384) => {
   let count = 0
 
   const bucketOf = (t: number, a: number, b: number, c: number, d: number): number => {
-    let h = Math.imul(a, 0x9e3779b1) ^ Math.imul(b ^ t, 0x85ebca6b) ^ Math.imul(c, 0xc2b2ae35) ^ d
-    h = Math.imul(h ^ (h >>> 15), 0x2c1b3c6d)
-    return (h ^ (h >>> 13)) & (BUCKETS - 1)
+    let h = a ^ Math.imul(t, 0x85ebca6b)
+    if ((b | c | d) !== 0) h = Math.imul(h ^ (h >>> 15) ^ b, 0x85ebca6b) ^ Math.imul(c, 0xc2b2ae35) ^ d
+    return Math.imul(h ^ (h >>> 16), 0x9e3779b1) >>> (32 - BUCKETS_LOG2)
   }
 
   const familyOf = (r: number): number => addresses[r * ADDRESS_WORDS]! & 0xffff
@@ -100,6 +102,7 @@ export const createRemotes = (capacity = 16384) => {
         chain[before] = chain[r]!
       }
     }
+    changes++
     kind[r] = REMOTE_FREE
     chain[r] = free
     free = r
@@ -128,6 +131,8 @@ export const createRemotes = (capacity = 16384) => {
       }
       return before - count
     },
+    /** Raised when a row is given back: what was remembered of rows may be wrong. */
+    changes: (): number => changes,
     /** The UDP port of a row. */
     portOf: (r: number): number => {
       const w = addresses[r * ADDRESS_WORDS]!
