@@ -128,8 +128,12 @@ export const createVxlans = ({ engine, registry, building, fdbCommands, tunnelFd
       tunnels.macLo[t] = mac[1]
       e.mac = text
       fdbCommands.addLocal(e.bridge, mac, e.port)
+      tunnelNeighbors.flush(t, false)
     },
-    /** What is learned is forgotten when it goes down (vxlan_stop). */
-    down: (e: VxlanEntry): void => tunnelFdbCommands.flushDynamic(e)
+    /** When it goes down, what is learned is forgotten (vxlan_stop), and all neighbours are, also permanent ones (neigh_ifdown). */
+    down: (e: VxlanEntry): void => {
+      tunnelFdbCommands.flushDynamic(e)
+      tunnelNeighbors.flush(e.tunnel, false)
+    }
   }
 }

@@ -5,6 +5,8 @@
 import test, { type ExecutionContext } from 'ava'
 import { formatAddresses, formatLinks } from '../../src/cli/format-link.js'
 import { formatFdb, formatNeighbors, formatRoutes } from '../../src/cli/format-route.js'
+import { vxlanOptions } from '../../src/cli/format-vxlan.js'
+import type { LinkRow } from '../../src/network/operations.js'
 import { addNetns, inNs, netnsTest } from '../helpers/netns.js'
 
 const netns = netnsTest(test)
@@ -109,6 +111,27 @@ netns('FDB entries are printed as bridge prints them', (t) => {
     ip link set vx master br0 up
     bridge fdb add 02:00:00:00:00:0a dev vx master static
     bridge fdb add 02:00:00:00:00:0a dev vx self dst 10.1.1.77 port 8472 vni 43
+    bridge fdb add 02:00:00:00:00:0b dev vx self dst 10.1.1.77 static sticky
+    bridge fdb add 02:00:00:00:00:0c dev vx self dst 10.1.1.77 dynamic
+    bridge fdb append 00:00:00:00:00:00 dev vx dst 10.1.1.77
+    bridge fdb append 00:00:00:00:00:00 dev vx dst 10.1.1.78
   `)
-  for (const line of ['bridge fdb', 'bridge fdb show br br0', 'bridge fdb show dev veth0', 'bridge -s fdb', 'bridge fdb get 02:00:00:00:00:05 br br0']) same(t, name, line, formatFdb)
+  for (const line of ['bridge fdb', 'bridge fdb show br br0', 'bridge fdb show dev veth0', 'bridge -s fdb', 'bridge fdb show dev vx', 'bridge fdb get 02:00:00:00:00:0a dev vx self', 'bridge fdb get 02:00:00:00:00:05 br br0']) same(t, name, line, formatFdb)
+})
+
+netns('options of VXLANs are printed as ip -d prints them', (t) => {
+  const name = addNetns()
+  inNs(name, 'ip', 'link', 'set', 'lo', 'up')
+  for (const options of [
+    'id 42 remote 192.168.77.2 local 192.168.77.1 srcport 49152 65535 dstport 4789',
+    'id 1 nolearning proxy rsc l2miss l3miss gbp ttl inherit tos inherit df set ageing 10 maxaddress 7 noudpcsum dstport 4789',
+    'id 2 group 239.1.1.1 dev lo dstport 4789 ttl 64 tos 0x10 df inherit', 'id 3 local fd00::1 remote fd00::2 dstport 4789 udp6zerocsumtx udp6zerocsumrx',
+    'id 4 dstport 4789 ttl auto remcsumtx remcsumrx',
+  ]) {
+    inNs(name, 'ip', 'link', 'add', 'vx', 'type', 'vxlan', ...options.split(' '))
+    const { text, rows } = textAndRows<LinkRow>(t, name, 'ip -d link show type vxlan')
+    // ip goes on with what it has for every link
+    t.is(`    vxlan${vxlanOptions(rows[0]!.linkinfo.info_data!)} `, / {4}vxlan .*?(?=addrgenmode)/.exec(text)?.[0] ?? '', options)
+    inNs(name, 'ip', 'link', 'del', 'vx')
+  }
 })

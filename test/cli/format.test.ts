@@ -3,8 +3,9 @@ import test from 'ava'
 import { formatAddresses, formatLinks, type LinkText } from '../../src/cli/format-link.js'
 import { formatFdb, formatNeighbors, formatRoutes } from '../../src/cli/format-route.js'
 import { formatStats } from '../../src/cli/format-stats.js'
+import { formatVxlans } from '../../src/cli/format-vxlan.js'
 import { formatEvent, formatTime, formatTotals } from '../../src/cli/ping.js'
-import type { StatsResult } from '../../src/network/operations.js'
+import type { StatsResult, VxlanRow } from '../../src/network/operations.js'
 
 const LINK: LinkText = {
   ifindex: 3, ifname: 'client.eth0', flags: ['BROADCAST', 'MULTICAST', 'UP', 'LOWER_UP'], mtu: 1500, master: 'br0', operstate: 'UP', link_type: 'ether',
@@ -27,6 +28,33 @@ test('a link, its counters and its details', (t) => {
               99        1      0       0       0       0 
 `)
   t.is(formatLinks([LINK], { brief: true }), 'client.eth0      UP             02:42:0a:01:01:02 <BROADCAST,MULTICAST,UP,LOWER_UP> \n')
+})
+
+const VXLAN: VxlanRow = {
+  ifname: 'vxlan1', master: 'br0', operstate: 'UP', mtu: 1450, address: '02:00:00:00:42:01',
+  info_data: {
+    id: 42, remote: '192.168.77.2', local: '192.168.77.1', port_range: { low: 49152, high: 65535 }, port: 4789, learning: true, proxy: true, ttl: 64, df: 'unset',
+    ageing: 300, udp_csum: true, udp_zero_csum6_tx: false, udp_zero_csum6_rx: false,
+  },
+  tapway: { kind: 'vxlan', netns: 'underlay', inner_vlan: 'drop', n_learned: 2, moved: 1, l2miss: 0, l3miss: 4, unreachable: 3, full: 0 },
+  sockets: { receive: 1, send: 16, send_df: 0, gso: true },
+  peers: [
+    { dst: '192.168.77.2', flood: true, entries: 3, path_mtu: 1400, unreachable: 3 }, { dst: '192.168.77.3', port: 5000, vni: 43, flood: false, entries: 1, unreachable: 0 },
+  ],
+}
+
+const OPTIONS_TEXT = 'vxlan id 42 remote 192.168.77.2 local 192.168.77.1 srcport 49152 65535 dstport 4789 proxy ttl 64 ageing 300 udpcsum noudp6zerocsumtx noudp6zerocsumrx'
+
+test('a VXLAN port, by itself and among the links', (t) => {
+  const head = 'vxlan1: mtu 1450 master br0 state UP address 02:00:00:00:42:01\n'
+  const more = `    ${OPTIONS_TEXT} inner_vlan drop netns underlay\n    sockets 1 receiving, 16 + 0 sending, segmented by the kernel\n`
+    + '    learned 2 moved 1 full 0 l2miss 0 l3miss 4 unreachable 3\n'
+  t.is(formatVxlans([VXLAN]), `${head}${more}    peer 192.168.77.2 flood entries 3 path_mtu 1400 unreachable 3\n    peer 192.168.77.3 port 5000 vni 43 entries 1 unreachable 0\n`)
+  t.is(formatVxlans([{ ...VXLAN, peers: [] }]), `${head}${more}    no peers: nothing is sent until one is learned or added (tapway fdb append)\n`)
+  const { info_data } = VXLAN
+  const linkinfo = { info_kind: 'vxlan' as const, info_data, info_slave_kind: 'bridge' as const, info_slave_data: { state: 'forwarding', learning: true, flood: true, neigh_suppress: false } }
+  t.is(formatLinks([{ ...LINK, linkinfo, tapway: { kind: 'vxlan', inner_vlan: 'pass', moved: 1 } }], { details: true }).split('\n').slice(2).join('\n'),
+    `    ${OPTIONS_TEXT} \n    bridge_slave state forwarding learning on flood on neigh_suppress off \n    tapway kind vxlan inner_vlan pass moved 1 \n`)
 })
 
 const owner = (router: string | undefined): string => `router ${router} `

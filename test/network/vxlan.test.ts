@@ -15,7 +15,7 @@ test('a VXLAN port is a link of its bridge', (t) => {
     tos: '0x1', ttl: 64, df: 'unset', ageing: 300, limit: 10, udp_csum: true, udp_zero_csum6_tx: false, udp_zero_csum6_rx: false, gbp: true
   })
   t.deepEqual(row!.linkinfo.info_slave_data, { state: 'forwarding', learning: true, flood: true, neigh_suppress: false })
-  t.like(row!.tapway, { kind: 'vxlan', netns: '', inner_vlan: 'pass', moved: 0, unreachable: 0 })
+  t.like(row!.tapway, { kind: 'vxlan', inner_vlan: 'pass', moved: 0, unreachable: 0 })
   t.true(lab.network.stats().ports.some((p) => p.name === 'vxlan1' && p.bridge === 'br0'))
   t.deepEqual(lab.network.resolvePorts(['vxlan1']).map((p) => p.name), ['vxlan1'])
   // The bridge knows the port's own address
