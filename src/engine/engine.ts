@@ -262,6 +262,11 @@ export const createEngine = (options: EngineOptions) => {
     tunnels: tunnelPath.tunnels,
     tunnelFdb: tunnelPath.fdb,
     tunnelNeighbors: tunnelPath.neighbors,
+    remoteCollector: tunnelPath.collector,
+    /** Sends what the last turn has queued: before tables change that it names rows of. */
+    flush: (): void => {
+      if (control[CTL_TX_COUNT]! > 0) flush()
+    },
     /** Watches the ports whose P_CAPTURE flag is set; undefined ends it. */
     capture: (producer: TapRingProducer | undefined, bytesAFrame: number): void => {
       ring = producer

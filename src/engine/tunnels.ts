@@ -12,6 +12,7 @@ import { createFdb, type Fdb } from '../table/fdb.js'
 import type { Interfaces } from '../table/interfaces.js'
 import { AF_INET, REMOTE_FREE, type Remotes } from '../table/remotes.js'
 import { TC_L3MISS, TC_UNREACHABLE, T_L3MISS, TUNNEL_CELLS, createTunnels } from '../table/tunnels.js'
+import { createRemoteCollector } from '../table/tunnel-collect.js'
 import { createTunnelNeighbors } from '../table/tunnel-neighbors.js'
 import { VXLAN_HEADER } from '../wire/vxlan.js'
 
@@ -69,16 +70,8 @@ export const createTunnelPath = ({
     deliver(p, port)
   }
 
-  /** Rows of peers that no entry points to any more are free again. */
-  const collect = (): boolean => {
-    const marks = new Uint8Array(remotes.capacity)
-    for (let cursor = 0; cursor >= 0;) {
-      cursor = fdb.scan(cursor, fdb.slots(), (entry) => {
-        marks[fdb.portOf(entry)] = 1
-      })
-    }
-    return remotes.collect(-1, marks) > 0
-  }
+  const collector = createRemoteCollector(fdb, remotes, flush)
+  const collect = (): boolean => collector.collect(clock.second) > 0
 
   /** Does the tunnel's bridge have a station at another port? */
   const isElsewhere = (t: number, hi: number, lo: number): boolean => {
@@ -155,7 +148,7 @@ export const createTunnelPath = ({
   }
 
   return {
-    tunnels, fdb, neighbors, output, collect,
+    tunnels, fdb, neighbors, output, collector,
     /** An rx entry of a socket: `flags` are those of port/rings.ts. */
     receive: (slot: number, size: number, socket: number, flags: number): void => {
       if ((flags & RX_ERROR) !== 0) {

@@ -11,7 +11,6 @@ import type { TapRingProducer } from '../core/tap-ring.js'
 import { createEngine, type Engine } from '../engine/engine.js'
 import type { Io, Rings } from '../port/rings.js'
 import { REASONS } from '../reason.js'
-import { createRemoteCollector } from '../table/tunnel-collect.js'
 import { createAddresses } from './addresses.js'
 import { createBuilding, type Attachment } from './building.js'
 import { createFdbCommands } from './fdb.js'
@@ -85,7 +84,7 @@ export const createNetwork = (options: NetworkOptions) => {
   const addresses = createAddresses(engine, registry)
   const routes = createRouteCommands(engine, registry)
   const neighbors = createNeighborCommands(engine, registry)
-  const collector = createRemoteCollector(engine.tunnelFdb, engine.remotes)
+  const collector = engine.remoteCollector
   const tunnelFdbCommands = createTunnelFdbCommands(engine, collector)
   const fdbCommands = createFdbCommands(engine, registry, tunnelFdbCommands)
   const rows = createLinkRows(engine, registry)
@@ -98,6 +97,8 @@ export const createNetwork = (options: NetworkOptions) => {
   const apply = (o: Operation): ApplyResult => {
     // Also when it fails half-way: what was remembered of routes is looked up again
     layer3.routing.changed()
+    // What is queued names descriptors, ports and peers, whose rows may become another one's
+    engine.flush()
     if (o.op === 'link.set') return setLink(o)
     change(o)
     return {}

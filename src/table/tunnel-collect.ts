@@ -7,7 +7,8 @@ import { REMOTE_FREE, REMOTE_SET, type Remotes } from './remotes.js'
 
 export type RemoteCollector = ReturnType<typeof createRemoteCollector>
 
-export const createRemoteCollector = (tunnelFdb: Fdb, remotes: Remotes) => {
+/** `flush` sends what is queued: until then it names rows of its destinations. */
+export const createRemoteCollector = (tunnelFdb: Fdb, remotes: Remotes, flush: () => void = () => undefined) => {
   const marks = new Uint8Array(remotes.capacity)
   let fruitless = -1
 
@@ -21,6 +22,7 @@ export const createRemoteCollector = (tunnelFdb: Fdb, remotes: Remotes) => {
    */
   const collect = (second: number): number => {
     if (second === fruitless) return 0
+    flush()
     marks.fill(0)
     for (let cursor = 0; cursor >= 0;) cursor = tunnelFdb.scan(cursor, tunnelFdb.slots(), mark)
     let given = remotes.collect(-1, marks)
