@@ -24,7 +24,7 @@ const LINK = `Usage: tapway link show [ [ dev ] NAME ] [ router ROUTER ] [ maste
                [ [ type bridge_slave ] [ learning { on | off } ] [ flood { on | off } ] [ neigh_suppress { on | off } ] ]
        tapway link set ROUTER forwarding { on | off }
 NAME := HOST.IF | ROUTER.IF | BRIDGE | VXLAN, or IF alone where it is unique
-TYPE := { bridge | tap | router | vxlan }
+TYPE := { bridge | tap | router | vxlan | device }
 `
 
 const ADDR = `Usage: tapway addr { add | replace | del } IFADDR dev NAME [ router ROUTER ]

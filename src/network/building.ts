@@ -119,7 +119,8 @@ export const createBuilding = (engine: Engine, registry: Registry, addresses: Ad
     ports.offloads[port] = o.offloads
     options.attachPort(port, o.handle, o.io === 'packet' ? PORT_PACKET : PORT_FILE, o.vnet_header)
     registry.ports.push({
-      kind: 'port', name: o.name, bridge: b, ifindex: registry.nextIndex(), port, handle: o.handle, mac: o.mac, netns: o.netns, ifname: o.ifname
+      kind: 'port', name: o.name, bridge: b, ifindex: registry.nextIndex(), port, handle: o.handle, mac: o.mac, netns: o.netns, ifname: o.ifname,
+      io: o.io ?? 'tap'
     })
     plug(b, port)
   }

@@ -68,15 +68,16 @@ export const createLinkRows = (engine: Engine, registry: Registry) => {
     }
     const state = ports.state[e.port]!
     return {
-      ...(e.kind === 'vxlan' ? { info_kind: 'vxlan', info_data: vxlanData(e.options) } : { info_kind: e.kind === 'port' ? 'tap' : 'router' }),
+      ...(e.kind === 'vxlan' ? { info_kind: 'vxlan', info_data: vxlanData(e.options) } : { info_kind: e.kind === 'interface' ? 'router' : e.io === 'packet' ? 'device' : 'tap' }),
       info_slave_kind: 'bridge',
       info_slave_data: { state: isUp(e) ? 'forwarding' : 'disabled', learning: (state & P_LEARNING) !== 0, flood: (state & P_FLOOD) !== 0, ...(e.kind === 'vxlan' ? { neigh_suppress: (state & P_NEIGH_SUPPRESS) !== 0 } : {}) }
     }
   }
 
   const extra = (e: LinkEntry): LinkRow['tapway'] => {
+    if (e.kind === 'port' && e.io === 'packet') return { kind: 'device', device: e.ifname, ...(e.netns === '' ? {} : { netns: e.netns }) }
     if (e.kind === 'port') return { kind: 'host', netns: e.netns }
-    if (e.kind === 'bridge') return { kind: 'bridge' }
+    if (e.kind === 'bridge') return { kind: 'bridge', moved: fdb.movedTotal(e.row), full: fdb.fullTotal(e.row) }
     if (e.kind === 'vxlan') return vxlanExtra(engine, e)
     return {
       kind: 'interface', router: e.router.name,

@@ -113,9 +113,9 @@ export interface LinkRow {
     rx: { bytes: number; packets: number; errors: number; dropped: number; over_errors: number; multicast: number }
     tx: { bytes: number; packets: number; errors: number; dropped: number; carrier_errors: number; collisions: number }
   }
-  /** `kind`: 'bridge' | 'host' (a port with a TAP) | 'interface' (of a router) | 'vxlan', with what its tunnel has counted. */
+  /** `kind`: 'bridge' | 'host' (a port with a TAP) | 'interface' (of a router) | 'device' | 'vxlan'. `moved`: stations heard elsewhere than before; `full`: not learned. */
   tapway: {
-    kind: string; router?: string; netns?: string; forwarding?: boolean
+    kind: string; router?: string; netns?: string; forwarding?: boolean; device?: string
     inner_vlan?: 'pass' | 'drop'; n_learned?: number; moved?: number; l2miss?: number; l3miss?: number; unreachable?: number; full?: number
   }
 }

@@ -51,6 +51,8 @@ export interface PortEntry {
   mac: string
   netns: string
   ifname: string
+  /** A TAP of a host, or a device that was there before. */
+  io: 'tap' | 'packet'
 }
 
 /** A VXLAN port. */

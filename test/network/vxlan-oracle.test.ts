@@ -88,8 +88,8 @@ netns('down, up and flush leave what they leave in the kernel', (t) => {
     for (const one of line.split('; ')) inNs(ns, ...one.split(' '))
     lab.apply(...operations)
     t.deepEqual(selfRows(lab), kernelRows(ns), line)
-    const neighbours = ipJson<{ dst: string }[]>(ns, '-4', 'neigh', 'show', 'dev', 'vxlan1').map((n) => n.dst)
-    t.deepEqual(([...lab.network.show({ show: 'neigh', dev: 'vxlan1' })] as { dst: string }[]).map((n) => n.dst), neighbours, line)
+    const neighbours = ipJson<{ dst: string }[]>(ns, '-4', 'neigh', 'show', 'dev', 'vxlan1').map((n) => n.dst).sort()
+    t.deepEqual(([...lab.network.show({ show: 'neigh', dev: 'vxlan1' })] as { dst: string }[]).map((n) => n.dst).sort(), neighbours, line)
   }
   const [a, b, c] = ['02:42:0a:00:0a:0b', '02:42:0a:00:0a:0c', '02:42:0a:00:0a:0d']
   step(`bridge fdb add ${a} dev vxlan1 dst 192.168.77.2; bridge fdb add ${b} dev vxlan1 dst 192.168.77.2 static; bridge fdb add ${c} dev vxlan1 dst 192.168.77.2 dynamic`,

@@ -113,3 +113,26 @@ test('ageing 0 keeps learned stations for ever, and learns them', (t) => {
     t.is(tunnelFdb.count(), kept)
   }
 })
+
+test('a port with an existing device behind it says so', (t) => {
+  const lab = createVxlanLab()
+  lab.apply({
+    op: 'port.add', name: 'eth1', bridge: 'br0', mtu: 1500, handle: lab.io.open(true), vnet_header: 10, offloads: 0, mac: '02:00:00:00:00:07', netns: 'there',
+    ifname: 'veth1', io: 'packet'
+  })
+  const [row] = [...lab.network.show({ show: 'link', dev: 'eth1' })] as LinkRow[]
+  t.like(row, { ifname: 'eth1', linkinfo: { info_kind: 'device' }, tapway: { kind: 'device', device: 'veth1', netns: 'there' } })
+})
+
+test('a station that moves between a peer and a port of this side is counted by its bridge', (t) => {
+  const lab = createVxlanLab()
+  const { fdb, clock, tunnels } = lab.network.engine
+  const moved = (): number => ([...lab.network.show({ show: 'link', dev: 'br0' })] as LinkRow[])[0]!.tapway.moved!
+  const client = lab.network.resolvePorts(['client.eth0'])[0]!.id
+  const hear = (port: number): number => fdb.learn(0, 0, 0x4202, 7, port, clock.second)
+  hear(client)
+  t.is(moved(), 0)
+  hear(tunnels.port[0]!)
+  hear(client)
+  t.is(moved(), 2)
+})
