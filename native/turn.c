@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -111,6 +112,7 @@ static int wait_ready(struct tw_io *io, int32_t slots, int32_t *slept)
     do {
       count = look(io, slots, 0);
       if (count > 0) return count;
+      sched_yield(); /* whoever sends the answer may need this processor */
     } while (microseconds() < end);
   }
   *slept = 1;
