@@ -3,64 +3,17 @@
  *
  * The engine queues frames to send with `push` and calls `io.exchange()`, which sends them all, collects what has arrived or
  * sleeps. Whoever implements `Io` (TAPs by the native part, memory ports in tests) works on these arrays; the layout of the
- * entries is that of native/turn.c.
+ * entries is that of io-layout.ts.
  */
 import type { Packets } from '../core/packets.js'
 import { LARGE } from '../core/packets.js'
 import { LARGE_DATA } from '../core/layout.js'
+import { CTL_BYTE_BUDGET, CTL_PORT_BUDGET, CTL_RX_SLOTS, CTL_SLOT_BYTES, CTL_TX_COUNT, CTL_WORDS, RX_STRIDE, TX_STRIDE, TX_WRITE } from '../io-layout.js'
 
-/** Words of `control`. */
-export const CTL_TX_COUNT = 0
-export const CTL_TIMEOUT_MS = 1
-export const CTL_SPIN_US = 2
-export const CTL_RX_SLOTS = 3
-export const CTL_PORT_BUDGET = 4
-export const CTL_BYTE_BUDGET = 5
-export const CTL_RX_COUNT = 6
-export const CTL_WOKEN = 7
-export const CTL_SLEPT = 8
-export const CTL_TX_FAILED = 9
-export const CTL_EVENTS = 10
-export const CTL_SLOT_BYTES = 11
-/** Super-datagrams that the kernel refused to cut and that were sent one by one. */
-export const CTL_GSO_FALLBACKS = 12
-export const CTL_WORDS = 16
+export * from '../io-layout.js'
 
-/** What is watched, and how it is read. */
-export const PORT_FILE = 0 // a TAP
-export const PORT_UDP = 1 // datagrams with their sender
-export const PORT_PACKET = 2 // a packet socket
-export const PORT_ERRORS = 3 // a socket that only sends: its error queue
-
-/**
- * A tx entry: kind, descriptor, arena offset (or first gather pair), length (or number of pairs), 3 of the kind, errno out.
- * TX_SENDMSG: bytes of a datagram when it is cut by the kernel (0: one datagram), row in `addresses`, ttl | tos << 8 or -1.
- */
-export const TX_STRIDE = 8
-export const TX_WRITE = 0
-export const TX_WRITEV = 1
-export const TX_SENDMSG = 2
-/** Parts that one entry may be gathered from. */
-export const MAX_WRITEV_PAIRS = 256
-export const MAX_SENDMSG_PAIRS = 512
-
-/**
- * An rx entry: port, index into rxSlots, length of the frame or a negative errno, flags. A datagram's payload begins DATAGRAM_LEAD before
- * the place of a frame, its sender's sockaddr SENDER_LEAD before it.
- */
-export const RX_STRIDE = 4
-export const RX_FULL = 1
-export const RX_META = 2 // a datagram: tos << 8, bytes of each datagram of several << 16
-export const RX_ERROR = 4 // an entry of a socket's error queue: struct sock_extended_err in place of the frame, destination as sender
-export const RX_VLAN = 8 // a tag that the kernel took off: tci << 16
-export const RX_QINQ = 16 // its type is 802.1ad's
-export const DATAGRAM_LEAD = 8
-export const SENDER_LEAD = 42
 /** Tags of sockets are beyond those of ports. */
 export const SOCKET_TAGS = 4096
-/** int32 words of a row in `addresses`: a sockaddr_in or sockaddr_in6 as the kernel has it. */
-export const ADDRESS_WORDS = 8
-
 /** Entries that one packet may need at most: a super-frame cut for a tunnel whose socket takes several datagrams at once. */
 export const ENTRIES_A_PACKET = 32
 
