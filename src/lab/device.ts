@@ -34,7 +34,13 @@ const DROP_ALL = '1,6 0 0 2'
 
 const OWN_NAMESPACE = '/proc/self/ns/net'
 
-interface LinkRow { readonly ifindex: number, readonly ifname: string, readonly link_type: string, readonly master?: string, readonly altnames?: string[] }
+interface LinkRow {
+  readonly ifindex: number
+  readonly ifname: string
+  readonly link_type: string
+  readonly master?: string
+  readonly altnames?: readonly string[]
+}
 interface FilterRow { readonly kind?: string, readonly options?: { readonly handle?: string } }
 
 const inside = (netns: number | undefined): { netns?: number } => (netns === undefined ? {} : { netns })
@@ -54,6 +60,18 @@ const whereIs = (netns: string | null | undefined): string => (netns == null ? '
 /** Whoever has a device already: an instance of which the record says so. */
 const holder = (others: readonly InstanceRecord[], identity: NamespaceIdentity, ifindex: number): InstanceRecord | undefined =>
   others.find(({ devices }) => devices.some((device) => device.ifindex === ifindex && sameNamespace(device.identity, identity, false)))
+
+const hasOwner = ({ device, netns }: AttachedDevice, owner: InstanceRecord): LabError => {
+  const what = isAlive(owner) ? `instance "${owner.instance}" (process ${owner.pid}) has it: stop that`
+    : `the killed instance "${owner.instance}" had it: remove what that left`
+  return new LabError(`device "${device}"${whereIs(netns)}: ${what} with \`tapway down --name ${owner.instance}\``)
+}
+
+/** What to say when another instance has recorded the device as well, since it was found; undefined when it is ours alone. */
+export const lostTo = ({ attached }: FoundDevice, instance: string): LabError | undefined => {
+  const owner = holder(otherRecords(instance), attached.identity, attached.ifindex)
+  return owner === undefined ? undefined : hasOwner(attached, owner)
+}
 
 /** Whether a device has a qdisc that filters at ingress can be put on, and whether our filter is there. */
 const ingressOf = async (netns: number | undefined, dev: string): Promise<{ qdisc: boolean, ours: boolean, others: boolean }> => {
@@ -92,14 +110,11 @@ export const findDevices = async (plans: readonly DevicePlan[], instance: string
     }
     const twin = found.find((other) => other.attached.ifindex === link.ifindex && sameNamespace(other.attached.identity, identity, false))
     if (twin !== undefined) {
-      throw new LabError(`bridge "${plan.bridge}": device "${device}"${where} is port "${twin.plan.name}" of bridge "${twin.plan.bridge}" already`, 2)
+      const { name, bridge } = twin.plan
+      throw new LabError(`bridge "${plan.bridge}": device "${device}"${where} is port "${name}" of bridge "${bridge}" already`, 2)
     }
     const owner = holder(others, identity, link.ifindex)
-    if (owner !== undefined) {
-      const what = isAlive(owner) ? `instance "${owner.instance}" (process ${owner.pid}) has it: stop that`
-        : `the killed instance "${owner.instance}" had it: remove what that left`
-      throw new LabError(`device "${device}"${where}: ${what} with \`tapway down --name ${owner.instance}\``)
-    }
+    if (owner !== undefined) throw hasOwner(attached, owner)
     const { qdisc } = await ingressOf(netns, link.ifname)
     found[found.length - 1] = { plan, netns, attached: { ...attached, device: link.ifname, ifindex: link.ifindex, qdisc: !qdisc } }
   }

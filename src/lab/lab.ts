@@ -8,7 +8,7 @@
 import { closeSync, existsSync, rmSync } from 'node:fs'
 import type { Host } from '../config/types.js'
 import { close, openPacket, openTap } from '../native.js'
-import { blockStack, findDevices, type DevicePlan, type FoundDevice } from './device.js'
+import { blockStack, findDevices, lostTo, type DevicePlan, type FoundDevice } from './device.js'
 import { hostCommands, runIp } from './ip-batch.js'
 import { checkInstance, lockInstance, lockPath, type InstanceLock } from './lock.js'
 import {
@@ -236,12 +236,19 @@ export class Lab {
     const { plan, netns, attached } = found
     const { name, bridge } = plan
     const { device } = attached
+    const lost = lostTo(found, this.options.instance)
+    if (lost !== undefined) {
+      // What the other one makes must not be undone with ours.
+      this.#write({ ...this.#record, devices: this.#record.devices.filter((device) => device !== attached) })
+      throw lost
+    }
     // The stack lets go first, so that no frame is taken by both.
     await blockStack(found)
     let socket: ReturnType<typeof openPacket>
     try {
       // Always with the virtio-net header: without it, super-frames and partial checksums of the device's peer would come unmarked.
-      socket = (this.options.openPacket ?? openPacket)({ name: device, offload: true, ...(netns === undefined ? {} : { netns }) })
+      const open = this.options.openPacket ?? openPacket
+      socket = open({ name: device, offload: true, ...(netns === undefined ? {} : { netns }) })
     } catch (error) {
       throw new LabError(`bridge "${bridge}": cannot attach device "${device}": ${messageOf(error)}`, 1, { cause: error })
     }

@@ -65,7 +65,8 @@ export const planUnderlay = (vxlans: readonly Vxlan[]): UnderlayPlan => {
   const receive = (v: Vxlan, address: string, port: number, group: ReceivePlan['group']): void => {
     const device = isLinkLocal(address) ? v.dev : undefined
     const key = JSON.stringify([v.netns, v.family, address, port, group, device])
-    const plan = receives.get(key) ?? { netns: v.netns, family: v.family, address, port, group, device, everyGroup: false, checksum: true, vxlans: [] }
+    const plan = receives.get(key)
+      ?? { netns: v.netns, family: v.family, address, port, group, device, everyGroup: false, checksum: true, vxlans: [] }
     plan.vxlans.push(v.name)
     if (!v.udpcsum) plan.checksum = false
     if (port !== 0 && address === '' && v.group !== undefined) plan.everyGroup = true
@@ -73,7 +74,8 @@ export const planUnderlay = (vxlans: readonly Vxlan[]): UnderlayPlan => {
     if (port === 0) return
     const other = ids.get(`${key} ${v.id}`)
     if (other !== undefined) {
-      throw new LabError(`vxlan "${v.name}": id ${v.id} on UDP port ${port} of ${address || 'any address'} is that of vxlan "${other}" already`, 2)
+      const where = `UDP port ${port} of ${address || 'any address'}`
+      throw new LabError(`vxlan "${v.name}": id ${v.id} on ${where} is that of vxlan "${other}" already`, 2)
     }
     ids.set(`${key} ${v.id}`, v.name)
   }

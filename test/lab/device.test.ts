@@ -1,9 +1,10 @@
 /** Existing devices attached to bridges: their own stack is kept out while they are, and nothing of it is left in whatever way it ends. */
 import { spawnSync } from 'node:child_process'
 import test from 'ava'
+import type { Host } from '../../src/config/types.js'
 import type { DevicePlan } from '../../src/lab/device.js'
 import { Lab, type LabOptions } from '../../src/lab/lab.js'
-import { readRecord } from '../../src/lab/record.js'
+import { readRecord, removeRecord, writeRecord } from '../../src/lab/record.js'
 import { LabError, SILENT } from '../../src/lab/types.js'
 import { addNetns, inNs, ip, ipJson, netnsTest, onSweep, removeNetns, uniqueName } from '../helpers/netns.js'
 
@@ -150,13 +151,33 @@ deviceTest('a device that another instance has, or left when it was killed', asy
   const first = await create([plan(near)])
   const running = await t.throwsAsync(create([plan(near)]), { instanceOf: LabError })
   t.is(running.exitCode, 1)
-  t.regex(running.message, new RegExp(`^device "eth1" in namespace "${near}": instance "${first.options.instance}" \\(process ${process.pid}\\) has it: stop that with`))
+  const owner = `instance "${first.options.instance}" \\(process ${process.pid}\\)`
+  t.regex(running.message, new RegExp(`^device "eth1" in namespace "${near}": ${owner} has it: stop that with`))
   t.not(ingress(near), '', 'it is not touched')
   await first.destroy()
   const instance = uniqueName('dev')
   createAndDie([plan(near)], instance)
   const killed = await t.throwsAsync(create([plan(near)]), { instanceOf: LabError })
   t.regex(killed.message, new RegExp(`the killed instance "${instance}" had it: .*tapway down --name ${instance}`))
+})
+
+deviceTest('two that start at the same time: the second one leaves the device to the first', async (t) => {
+  const { near } = machine()
+  const first = await create([plan(near)])
+  const theirs = first.record
+  removeRecord(theirs.instance) // as if it had been written just after the second one looked
+  const host: Host = {
+    name: uniqueName('h'), routes: [], sysctls: [], interfaces: [{ name: 'eth0', bridge: 'br0', mac: [0x0200, 1], mtu: 1500, addresses: [] }]
+  }
+  const openTap = () => {
+    writeRecord(theirs)
+    return { fd: -1, vnetHeader: 0, offloads: 0, ifindex: 1 }
+  }
+  const given = options([plan(near)], { taps: { openTap, close: () => {} } })
+  const error = await t.throwsAsync(Lab.create([host], given), { instanceOf: LabError })
+  t.regex(error.message, /^device "eth1" in namespace .* has it: /)
+  t.not(ingress(near), '', 'it is not undone')
+  t.is(readRecord(given.instance), undefined)
 })
 
 deviceTest('a socket that cannot be opened: the stack gets its device back', async (t) => {
