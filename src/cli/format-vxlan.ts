@@ -43,11 +43,13 @@ const peerText = (peer: VxlanPeer): string => {
     + `${pair('path_mtu', data, 'path_mtu')} unreachable ${peer.unreachable}\n`
 }
 
+const NO_PEERS = '    no peers: nothing is sent until one is learned or added (tapway fdb append)\n'
+
 /** `tapway vxlan`: a tunnel with its options, sockets, counters and a line for each peer. */
 export const formatVxlans = (rows: readonly VxlanRow[]): string =>
   rows.map(({ ifname, master, operstate, mtu, address, info_data: data, tapway, sockets, peers }) =>
     `${ifname}: mtu ${mtu} master ${master} state ${operstate} address ${address}\n`
-    + `    vxlan${vxlanOptions(data)}${pair('inner_vlan', { ...tapway }, 'inner_vlan')}${tapway.netns === undefined || tapway.netns === '' ? '' : ` netns ${tapway.netns}`}\n`
+    + `    vxlan${vxlanOptions(data)}${pair('inner_vlan', { ...tapway }, 'inner_vlan')}${pair('netns', { ...tapway }, 'netns')}\n`
     + `    sockets ${sockets.receive} receiving, ${sockets.send} + ${sockets.send_df} sending${sockets.gso ? ', segmented by the kernel' : ''}\n`
     + `    ${counters(tapway)}\n`
-    + (peers.length === 0 ? '    no peers: nothing is sent until one is learned or added (tapway fdb append)\n' : peers.map(peerText).join(''))).join('')
+    + (peers.length === 0 ? NO_PEERS : peers.map(peerText).join(''))).join('')

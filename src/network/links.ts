@@ -68,9 +68,13 @@ export const createLinkRows = (engine: Engine, registry: Registry) => {
     }
     const state = ports.state[e.port]!
     return {
-      ...(e.kind === 'vxlan' ? { info_kind: 'vxlan', info_data: vxlanData(e.options) } : { info_kind: e.kind === 'interface' ? 'router' : e.io === 'packet' ? 'device' : 'tap' }),
+      info_kind: e.kind === 'vxlan' ? 'vxlan' : e.kind === 'interface' ? 'router' : e.io === 'packet' ? 'device' : 'tap',
+      ...(e.kind === 'vxlan' ? { info_data: vxlanData(e.options) } : {}),
       info_slave_kind: 'bridge',
-      info_slave_data: { state: isUp(e) ? 'forwarding' : 'disabled', learning: (state & P_LEARNING) !== 0, flood: (state & P_FLOOD) !== 0, ...(e.kind === 'vxlan' ? { neigh_suppress: (state & P_NEIGH_SUPPRESS) !== 0 } : {}) }
+      info_slave_data: {
+        state: isUp(e) ? 'forwarding' : 'disabled', learning: (state & P_LEARNING) !== 0, flood: (state & P_FLOOD) !== 0,
+        ...(e.kind === 'vxlan' ? { neigh_suppress: (state & P_NEIGH_SUPPRESS) !== 0 } : {})
+      }
     }
   }
 

@@ -108,12 +108,18 @@ export interface LinkRow {
   link_type: 'ether'
   address: string
   broadcast: 'ff:ff:ff:ff:ff:ff'
-  linkinfo: { info_kind: 'bridge' | 'tap' | 'router' | 'vxlan' | 'device'; info_data?: Record<string, unknown>; info_slave_kind?: 'bridge'; info_slave_data?: Record<string, unknown> }
+  linkinfo: {
+    info_kind: 'bridge' | 'tap' | 'router' | 'vxlan' | 'device'; info_data?: Record<string, unknown>
+    info_slave_kind?: 'bridge'; info_slave_data?: Record<string, unknown>
+  }
   stats64: {
     rx: { bytes: number; packets: number; errors: number; dropped: number; over_errors: number; multicast: number }
     tx: { bytes: number; packets: number; errors: number; dropped: number; carrier_errors: number; collisions: number }
   }
-  /** `kind`: 'bridge' | 'host' (a port with a TAP) | 'interface' (of a router) | 'device' | 'vxlan'. `moved`: stations heard elsewhere than before; `full`: not learned. */
+  /**
+   * `kind`: 'bridge' | 'host' (a port with a TAP) | 'interface' (of a router) | 'device' | 'vxlan'. `moved`: stations heard elsewhere than
+   * before; `full`: stations not learned for want of room.
+   */
   tapway: {
     kind: string; router?: string; netns?: string; forwarding?: boolean; device?: string
     inner_vlan?: 'pass' | 'drop'; n_learned?: number; moved?: number; l2miss?: number; l3miss?: number; unreachable?: number; full?: number

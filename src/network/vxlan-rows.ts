@@ -98,6 +98,9 @@ export const createVxlanRows = (engine: Engine, registry: Registry) => {
       })
       if (cursor >= 0) yield undefined
     }
-    for (const e of wanted) if (registry.vxlans.includes(e)) yield row(e, [...peers.get(e.tunnel)!.values()].sort((a, b) => Number(b.flood) - Number(a.flood)))
+    for (const e of wanted) {
+      const listed = [...peers.get(e.tunnel)!.values()].sort((a, b) => Number(b.flood) - Number(a.flood))
+      if (registry.vxlans.includes(e)) yield row(e, listed)
+    }
   }
 }
