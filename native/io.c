@@ -276,6 +276,7 @@ napi_value tw_create_io(napi_env env, napi_callback_info info)
   if (done) {
     io->arena = arena;
     io->event_fd = event_fd;
+    tw_note_time(io);
     done = watch_event_fd(env, io) && napi_create_object(env, &object) == napi_ok && add_functions(env, object, io);
   }
   release_io(env, io);

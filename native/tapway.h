@@ -69,7 +69,7 @@ bool tw_in_netns(int netns, tw_work work, void *arg, struct tw_failure *failure)
 /* Layout of the arrays: docstrings in src/native.ts, which has the same numbers. */
 enum {
   CTL_TX_COUNT = 0, CTL_TIMEOUT_MS, CTL_SPIN_US, CTL_RX_SLOTS, CTL_PORT_BUDGET, CTL_BYTE_BUDGET, CTL_RX_COUNT,
-  CTL_WOKEN, CTL_SLEPT, CTL_TX_FAILED, CTL_EVENTS, CTL_SLOT_BYTES, CTL_GSO_FALLBACKS, CTL_RX_REFUSED, CTL_WORDS
+  CTL_WOKEN, CTL_SLEPT, CTL_TX_FAILED, CTL_EVENTS, CTL_SLOT_BYTES, CTL_GSO_FALLBACKS, CTL_RX_REFUSED, CTL_TIME, CTL_WORDS = 16
 };
 enum { TX_KIND = 0, TX_FD, TX_AT, TX_LENGTH, TX_GSO, TX_ADDRESS, TX_TTL_TOS, TX_ERRNO, TX_STRIDE };
 enum { TX_WRITE = 0, TX_WRITEV = 1, TX_SENDMSG = 2 };
@@ -155,6 +155,8 @@ static inline void tw_put_entry(const struct tw_io *io, struct tw_round *r, int3
 void tw_io_close_fds(struct tw_io *io);
 /* One exchange: send, wait, read. Returns the number of rx entries. */
 int32_t tw_turn(struct tw_io *io);
+/* Writes the monotonic time in milliseconds to CTL_TIME. */
+void tw_note_time(struct tw_io *io);
 /* Takes a port off the wait set for good; its row stays until it is removed. */
 void tw_port_gone(struct tw_io *io, struct tw_port *port);
 /* Fills `parts` from `count` (1 to `most`) pairs of `gather`; 0, or EINVAL or EFAULT. */

@@ -18,7 +18,8 @@ export const CTL_EVENTS = 10 // out: ports that were ready
 export const CTL_SLOT_BYTES = 11 // in: bytes of frame a slot can take, at least 1
 export const CTL_GSO_FALLBACKS = 12 // out: TX_SENDMSG entries that the kernel did not cut, since the context was made: sent one by one
 export const CTL_RX_REFUSED = 13 // out: reads of packet sockets that gave an error in place of a frame, since the context was made
-export const CTL_WORDS = 14 // least length of `control`
+export const CTL_TIME = 14 // out: two words, a float64: CLOCK_MONOTONIC in milliseconds at the end of the turn
+export const CTL_WORDS = 16 // least length of `control`
 
 /** What a port is, which says how it is read: a TAP (or anything else that read() takes frames from). */
 export const PORT_FILE = 0

@@ -50,7 +50,7 @@ const AF_INET = 2
 
 export const createReplayIo = (packets: Packets, rings: Rings): ReplayIo => {
   const { i32, u16, bytes } = packets
-  const { control, rx, rxSlots, tx, gather, addresses } = rings
+  const { time, control, rx, rxSlots, tx, gather, addresses } = rings
   // As an instance has it: it is the part of the data plane's own work that is native
   const { sumRanges } = createNativeIo(packets, rings, -1)
   let words = new Int32Array(0)
@@ -140,6 +140,7 @@ export const createReplayIo = (packets: Packets, rings: Rings): ReplayIo => {
     sends: () => sends,
     sumRanges,
     exchange: () => {
+      time[0] = time[0]! + 0.01
       let back = 0
       for (let i = 0, e = 0; i < control[CTL_TX_COUNT]!; i++, e += TX_STRIDE) {
         const kind = tx[e]!
@@ -177,6 +178,7 @@ export const createReplayIo = (packets: Packets, rings: Rings): ReplayIo => {
       control[CTL_RX_COUNT] = n
       return n
     },
+    now: () => time[0]!,
     close: () => undefined
   }
 }

@@ -41,8 +41,8 @@ const SWEEP_EVERY_MS = 1000
 export interface EngineOptions {
   pool?: PoolOptions
   makeIo: (packets: Packets, rings: Rings) => Io
-  /** Milliseconds, monotonic, with fractions. */
-  readClock: () => number
+  /** Milliseconds, monotonic, with fractions; the I/O layer's when left out. */
+  readClock?: () => number
   /** Milliseconds since the epoch, for ICMP timestamps and captures. */
   wallClock: () => number
   /** 0 <= x < 1. */
@@ -62,15 +62,16 @@ export interface EngineOptions {
 export type Engine = ReturnType<typeof createEngine>
 
 export const createEngine = (options: EngineOptions) => {
-  const { readClock, random } = options
+  const { random } = options
   const packets = createPackets(options.pool)
   const ports = createPorts()
   const remotes = createRemotes()
   const rings = createRings(packets, remotes.addresses, options.batch)
   const interfaces = createInterfaces()
   const fdb = createFdb({ seed: Math.floor(random() * 0x7fffffff) })
-  const clock = { now: readClock(), second: 0 }
   const io = options.makeIo(packets, rings)
+  const readClock = options.readClock ?? io.now
+  const clock = { now: readClock(), second: 0 }
   const { control, rx, rxSlotIds, tx, txPacket, txPort } = rings
   const { counters, state, layer3: interfaceOf } = ports
   const { length, start, next, bytes } = packets
@@ -194,20 +195,23 @@ export const createEngine = (options: EngineOptions) => {
     onEvent: options.onTunnelEvent ?? (() => undefined)
   })
 
-  let nextTick = 0
-  let nextSweep = 0
-  let lastTraffic = -1e9
-  let lastBulk = -1e9
+  // Times in an array: a variable that holds a fraction would be given a new object with every value
+  const times = new Float64Array(4)
+  const NEXT_TICK = 0
+  const NEXT_SWEEP = 1
+  const LAST_TRAFFIC = 2
+  const LAST_BULK = 3
+  times[LAST_TRAFFIC] = times[LAST_BULK] = -1e9
   const spinUs = options.spinUs ?? 0
 
   const tick = (): void => {
     const { now } = clock
     layer3.tick(now)
-    nextTick = now + layer3.untilNextTick(now)
-    if (now >= nextSweep) {
+    times[NEXT_TICK] = now + layer3.untilNextTick(now)
+    if (now >= times[NEXT_SWEEP]!) {
       fdb.sweep(now, Math.max(SWEEP_SLOTS, Math.ceil(fdb.slots() / SWEEP_GOES)))
       tunnelPath.sweep(now, Math.max(SWEEP_SLOTS, Math.ceil(tunnelPath.fdb.slots() / SWEEP_GOES)))
-      nextSweep = now + SWEEP_EVERY_MS
+      times[NEXT_SWEEP] = now + SWEEP_EVERY_MS
     }
     drainWork()
   }
@@ -216,7 +220,7 @@ export const createEngine = (options: EngineOptions) => {
   const turn = (maySleep: boolean): number => {
     if (capturing) watchQueued()
     seal()
-    const wait = Math.ceil(nextTick - clock.now)
+    const wait = Math.ceil(times[NEXT_TICK]! - clock.now)
     control[CTL_TIMEOUT_MS] = !maySleep || wait <= 0 ? 0 : wait < MAX_SLEEP_MS ? wait : MAX_SLEEP_MS
     const count = io.exchange()
     const now = readClock()
@@ -247,10 +251,10 @@ export const createEngine = (options: EngineOptions) => {
       if (workCount > 0) drainWork()
     }
     rings.refill(used)
-    if (count > 0) lastTraffic = now
-    if (arrived >= BULK_BYTES) lastBulk = now
-    control[CTL_SPIN_US] = options.busy === true || (now - lastTraffic < SPARSE_MS && now - lastBulk > BULK_MS) ? spinUs : 0
-    if (now >= nextTick) tick()
+    if (count > 0) times[LAST_TRAFFIC] = now
+    if (arrived >= BULK_BYTES) times[LAST_BULK] = now
+    control[CTL_SPIN_US] = options.busy === true || (now - times[LAST_TRAFFIC]! < SPARSE_MS && now - times[LAST_BULK]! > BULK_MS) ? spinUs : 0
+    if (now >= times[NEXT_TICK]!) tick()
     return count
   }
 
@@ -277,7 +281,7 @@ export const createEngine = (options: EngineOptions) => {
     held: (): number => rings.queued() + workCount + layer3.held(),
     /** Has the timers looked at in the next turn: something was started that needs them. */
     wake: (): void => {
-      nextTick = 0
+      times[NEXT_TICK] = 0
     },
     close: (): void => io.close()
   }

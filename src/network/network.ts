@@ -68,7 +68,7 @@ export const createNetwork = (options: NetworkOptions) => {
   const engine: Engine = createEngine({
     makeIo: options.makeIo,
     ...(options.pool === undefined ? {} : { pool: options.pool }),
-    readClock: options.readClock ?? (() => performance.now()),
+    ...(options.readClock === undefined ? {} : { readClock: options.readClock }),
     wallClock: options.wallClock ?? (() => performance.timeOrigin + performance.now()),
     random: createRandom(options.seed),
     spinUs: SPIN_US[options.poll],

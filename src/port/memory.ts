@@ -168,6 +168,7 @@ export const createMemoryIo = (packets: Packets, rings: Rings): MemoryIo => {
       control[CTL_RX_COUNT] = count
       return count
     },
+    now: () => performance.now(),
     close: () => undefined
   }
 }

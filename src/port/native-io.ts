@@ -13,6 +13,7 @@ export interface NativeIo extends Io {
 export const createNativeIo = (packets: Packets, rings: Rings, eventFd: number): NativeIo => {
   const { control, rx, rxSlots, tx, gather, addresses, sums } = rings
   const io = createIo({ arena: packets.bytes, control, rx, rxSlots, tx, gather, addresses, sums, eventFd })
+  const { time } = rings
   return {
     exchange: () => io.turn(),
     sumRanges: (count) => io.sumRanges(count),
@@ -20,6 +21,7 @@ export const createNativeIo = (packets: Packets, rings: Rings, eventFd: number):
     removePort: (tag) => {
       io.removePort(tag)
     },
+    now: () => time[0]!,
     close: () => io.close()
   }
 }

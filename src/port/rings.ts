@@ -8,7 +8,7 @@
 import type { Packets } from '../core/packets.js'
 import { LARGE } from '../core/packets.js'
 import { LARGE_DATA } from '../core/layout.js'
-import { CTL_BYTE_BUDGET, CTL_PORT_BUDGET, CTL_RX_SLOTS, CTL_SLOT_BYTES, CTL_TX_COUNT, CTL_WORDS, RX_STRIDE, TX_STRIDE, TX_WRITE } from '../io-layout.js'
+import { CTL_BYTE_BUDGET, CTL_PORT_BUDGET, CTL_RX_SLOTS, CTL_SLOT_BYTES, CTL_TIME, CTL_TX_COUNT, CTL_WORDS, RX_STRIDE, TX_STRIDE, TX_WRITE } from '../io-layout.js'
 
 export * from '../io-layout.js'
 
@@ -25,6 +25,8 @@ export interface Io {
   sumRanges(count: number): void
   /** Sends the queued entries, collects arrivals into rx; returns how many. Blocks at most CTL_TIMEOUT_MS. */
   exchange(): number
+  /** Milliseconds, monotonic, as of the last exchange; a number that is read costs no object. */
+  now(): number
   close(): void
 }
 
@@ -53,6 +55,8 @@ export const createRings = (packets: Packets, addresses: Int32Array, batch = 64,
   control[CTL_BYTE_BUDGET] = 1 << 20
 
   return {
+    /** CTL_TIME of `control`. */
+    time: new Float64Array(control.buffer, CTL_TIME * 4, 1),
     batch, txCapacity, control, rx, rxSlots, rxSlotIds, tx, gather, addresses, sums, txPacket, txPort,
 
     /** Packets in tx entries. */
