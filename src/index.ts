@@ -7,12 +7,14 @@
  */
 export { loadNetworkFile, parseNetworkFile } from './config/load.js'
 export { ConfigError } from './config/problem.js'
-export type { NetworkFile } from './config/types.js'
+export type { LoadOptions } from './config/load.js'
+export type { NetworkFile, Vxlan } from './config/types.js'
 export { createNetwork, type Network, type NetworkOptions } from './network/network.js'
 export {
-  NetworkError, type AddrRow, type FdbRow, type LinkRow, type NeighRow, type Operation, type Query, type RouteRow, type StatsResult
+  NetworkError, type AddrRow, type FdbRow, type LinkRow, type NeighRow, type Operation, type Query, type RouteRow, type StatsResult,
+  type VxlanPeer, type VxlanRow
 } from './network/operations.js'
-export { createMemoryIo, type MemoryFrame, type MemoryIo } from './port/memory.js'
+export { createMemoryIo, type MemoryArrival, type MemoryDatagram, type MemoryFrame, type MemoryIo } from './port/memory.js'
 export { createNativeIo, type NativeIo } from './port/native-io.js'
 export type { Io, Rings } from './port/rings.js'
 export { createEngine, type Engine, type EngineOptions } from './engine/engine.js'

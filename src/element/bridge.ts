@@ -11,7 +11,7 @@
 import type { Packets } from '../core/packets.js'
 import { F_LINK_BROADCAST } from '../core/packets.js'
 import type { Ports } from '../core/ports.js'
-import { P_FLOOD, P_FORWARDING, P_LEARNING, PORT_INTERFACE, PORT_IO } from '../core/ports.js'
+import { P_FLOOD, P_FORWARDING, P_LEARNING, PORT_INTERFACE } from '../core/ports.js'
 import { LINK_LOCAL_RESERVED, NO_OTHER_PORT, NOT_FOR_US, PORT_DOWN, SAME_PORT, SOURCE_MAC_INVALID } from '../reason.js'
 import { F_LOCAL, type Fdb } from '../table/fdb.js'
 
@@ -101,7 +101,7 @@ export const createBridge = ({ packets, ports, fdb, clock, output }: BridgeParts
     fdb.use(entry, clock.second)
     const to = fdb.portOf(entry)
     if (to === port) packets.drop(p, SAME_PORT)
-    else if (kind[to] === PORT_IO && (fdb.flagsOf(entry) & F_LOCAL) !== 0) packets.drop(p, NOT_FOR_US)
+    else if (kind[to] !== PORT_INTERFACE && (fdb.flagsOf(entry) & F_LOCAL) !== 0) packets.drop(p, NOT_FOR_US)
     else output(p, to)
   }
 

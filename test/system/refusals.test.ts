@@ -82,7 +82,8 @@ systemTest('a wrong file: exit 2 with file, line, column and the path of the key
     ['version: 1\nbridges:\n  br0: { mtu: much }\n', '3:15', /bridges\.br0\.mtu/],
     ['version: 1\nbridges:\n  br0: { address: 10.0.0.1/33 }\n', '3:19', /bridges\.br0\.address/],
     ['version: 1\nbridges:\n  br0: { stp_state: true }\n', '3:10', /not supported yet: .*stp_state/],
-    ['version: 1\nvxlans: { v: { bridge: b, id: 1 } }\n', '2:11', /not supported yet: vxlans/],
+    ['version: 1\nvxlans: { v: { bridge: b, id: 1 } }\n', '2:24', /vxlans\.v\.bridge.*"b"/],
+    ['version: 1\nbridges:\n  br0: { vlan_filtering: true }\n', '3:10', /not supported yet: .*vlan_filtering/],
     ['version: 1\nbridges: [\n', '3:1', /./]
   ]
   for (const [i, [text, place, says]] of cases.entries()) {
