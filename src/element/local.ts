@@ -103,7 +103,8 @@ export const createLocal = (parts: LocalParts) => {
       packets.drop(p, ICMP_MALFORMED)
       return
     }
-    if (!packets.makeWritable(p)) {
+    // The reply may be longer: behind one of several frames in a slot the next one lies
+    if (!packets.makeWritable(p) || ((flags[p]! & F_SLICE) !== 0 && !packets.moveToSmall(p))) {
       packets.drop(p, NO_BUFFER)
       return
     }
