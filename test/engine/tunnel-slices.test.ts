@@ -167,9 +167,10 @@ test('what becomes of a frame does not depend on whether it came alone or in one
 
 test('a timestamp request may be shorter than its reply: what lies behind it is not overwritten', (t) => {
   const m = createRouted({ farMtu: 1500, farOffloads: true, capture: false })
+  const before = allDrops(m.lab)
   const requests = [0, 1, 2, 3, 4, 5].map((n) => [...VNI(42), ...KINDS['a timestamp request, as short as it may be']!(n, 0)])
   m.arrive(requests.flat(), { gso: requests[0]!.length })
   m.run()
   t.deepEqual(m.sent().map(({ bytes }) => [bytes[42], bytes[48]! * 256 + bytes[49]!]), requests.map((_, n) => [14, n]))
-  t.deepEqual(allDrops(m.lab), {})
+  t.deepEqual(allDrops(m.lab), before)
 })
