@@ -13,7 +13,8 @@ import { F_LINK_BROADCAST } from '../core/packets.js'
 import type { Ports } from '../core/ports.js'
 import { P_FLOOD, P_FORWARDING, P_LEARNING, PORT_INTERFACE } from '../core/ports.js'
 import { LINK_LOCAL_RESERVED, NO_OTHER_PORT, NOT_FOR_US, PORT_DOWN, SAME_PORT, SOURCE_MAC_INVALID } from '../reason.js'
-import { F_LOCAL, type Fdb } from '../table/fdb.js'
+import { createBridgeCache } from '../table/bridge-cache.js'
+import { F_LOCAL, FDB_FULL, FDB_KNOWN, type Fdb } from '../table/fdb.js'
 
 /** 01-80-C2-00-00-0X as a wire-order pair: hi is 01-80; lo is C2-00-00 with X in the top byte. */
 const RESERVED_HI = 0x8001
@@ -37,6 +38,7 @@ export const createBridge = ({ packets, ports, fdb, clock, output }: BridgeParts
   const { state, kind, filter, bridge } = ports
   /** Ports of each bridge, in the order they were plugged in. */
   const members: Int32Array[] = []
+  const cache = createBridgeCache()
 
   /** Sends `p` to every other port of the bridge that takes it; the last one gets the packet, the others copies. */
   const flood = (p: number, port: number, unknownUnicast: boolean): void => {
@@ -66,49 +68,65 @@ export const createBridge = ({ packets, ports, fdb, clock, output }: BridgeParts
       return
     }
     const sourceHead = i32[word + 1]!
+    const hi = u16[at >> 1]!
+    const tail = u16[(at + 10) >> 1]!
+    // Learned and looked up a moment ago, and nothing has changed
+    const lo = i32[word]!
+    const slot = cache.slotOf(hi, lo, sourceHead, tail, port)
+    const known = cache.find(slot, hi, lo, sourceHead, tail, port, cache.epoch(fdb.changes(), clock.second))
+    if (known >= 0) {
+      output(p, known)
+      return
+    }
     const sourceHi = sourceHead & 0xffff
-    const sourceLo = (sourceHead >>> 16) | (u16[(at + 10) >> 1]! << 16)
+    const sourceLo = (sourceHead >>> 16) | (tail << 16)
     if ((sourceHi & 1) !== 0 || (sourceHi | sourceLo) === 0) {
       packets.drop(p, SOURCE_MAC_INVALID)
       return
     }
-    const hi = u16[at >> 1]!
     const learns = (st & P_LEARNING) !== 0
     if ((hi & 1) !== 0) {
-      const lo = i32[word]!
       const reserved = hi === RESERVED_HI && (lo & RESERVED_LO_MASK) === RESERVED_LO ? lo >>> 24 : -1
       if (learns && reserved !== MAC_CONTROL) fdb.learn(filter[port]!, bridge[port]!, sourceHi, sourceLo, port, clock.second)
       if (reserved > BRIDGE_GROUP) {
         packets.drop(p, LINK_LOCAL_RESERVED)
         return
       }
-    } else if (learns) fdb.learn(filter[port]!, bridge[port]!, sourceHi, sourceLo, port, clock.second)
-    forward(p, port, hi, i32[word]!)
-  }
-
-  /** To where the destination address says. */
-  const forward = (p: number, port: number, hi: number, lo: number): void => {
-    if ((hi & 1) !== 0) {
       flags[p] = flags[p]! | F_LINK_BROADCAST
       flood(p, port, false)
       return
     }
+    const learned = learns ? fdb.learn(filter[port]!, bridge[port]!, sourceHi, sourceLo, port, clock.second) : FDB_KNOWN
+    const to = forward(p, port, hi, lo)
+    if (to >= 0 && learned !== FDB_FULL) cache.put(slot, hi, lo, sourceHead, tail, port, cache.epoch(fdb.changes(), clock.second), to)
+  }
+
+  /** To the station that has the address; the port that was, or -1 when it was none or several. */
+  const forward = (p: number, port: number, hi: number, lo: number): number => {
     const entry = fdb.find(filter[port]!, hi, lo)
     if (entry < 0) {
       flood(p, port, true)
-      return
+      return -1
     }
     fdb.use(entry, clock.second)
     const to = fdb.portOf(entry)
     if (to === port) packets.drop(p, SAME_PORT)
     else if (kind[to] !== PORT_INTERFACE && (fdb.flagsOf(entry) & F_LOCAL) !== 0) packets.drop(p, NOT_FOR_US)
-    else output(p, to)
+    else {
+      output(p, to)
+      return to
+    }
+    return -1
   }
 
   /** A frame of an interface of ours enters by its port: its source is in the table, and it needs no checks. Owns the packet. */
   const inject = (p: number, port: number): void => {
+    const hi = u16[start[p]! >> 1]!
     if ((state[port]! & P_FORWARDING) !== P_FORWARDING) packets.drop(p, PORT_DOWN)
-    else forward(p, port, u16[start[p]! >> 1]!, i32[(start[p]! + 2) >> 2]!)
+    else if ((hi & 1) !== 0) {
+      flags[p] = flags[p]! | F_LINK_BROADCAST
+      flood(p, port, false)
+    } else forward(p, port, hi, i32[(start[p]! + 2) >> 2]!)
   }
 
   return {

@@ -97,6 +97,7 @@ export const createNetwork = (options: NetworkOptions) => {
   const apply = (o: Operation): ApplyResult => {
     // Also when it fails half-way: what was remembered of routes is looked up again
     layer3.routing.changed()
+    engine.fdb.touch()
     // What is queued names descriptors, ports and peers, whose rows may become another one's
     engine.flush()
     if (o.op === 'link.set') return setLink(o)
