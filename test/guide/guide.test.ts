@@ -1,72 +1,9 @@
-/**
- * Every command of docs/build-your-own-internet.md, in order, in terminals as a reader has them: what is printed must be what the
- * guide says is printed. The rules are in test/helpers/shell-doc.ts.
- *
- * The terminals live in a mount and a process namespace of their own, with an empty /run/netns and /run/tapway: the names of
- * the guide (client, router) meet nobody else's, and the kernel ends whatever is left when the first process of it is killed.
- */
+/** Every command of docs/build-your-own-internet.md does what the guide says: see run-guide.ts. */
 import test from 'ava'
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { netnsTest, onSweep } from '../helpers/netns.js'
-import { parseShellDoc } from '../helpers/shell-doc.js'
-import { runDoc } from './run-doc.js'
-import { Terminal } from './terminal.js'
-
-const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
-const GUIDE = join(ROOT, 'docs/build-your-own-internet.md')
-
-/** Makes the namespaces, removed after the test; the words that run a command in them. */
-const ownNamespaces = async (): Promise<string[]> => {
-  const folders = ['/run/netns', '/run/tapway'].map((path) => `mkdir -p ${path} && mount -t tmpfs guide ${path}`)
-  const first = [...folders, 'echo made', 'exec sleep infinity'].join(' && ')
-  const args = ['--mount', '--propagation', 'private', '--pid', '--fork', '--kill-child', '--mount-proc', 'sh', '-c', first]
-  const holder = spawn('unshare', args, { stdio: ['ignore', 'pipe', 'inherit'] })
-  const ended = once(holder, 'exit')
-  onSweep(async () => {
-    holder.kill('SIGKILL')
-    await ended
-  })
-  const [made] = await Promise.race([once(holder.stdout, 'data'), ended]) as [unknown]
-  if (String(made) !== 'made\n') throw new Error('unshare failed')
-  const pid = readFileSync(`/proc/${holder.pid}/task/${holder.pid}/children`, 'utf8').trim()
-  return ['nsenter', '-t', pid, '-m', '-p']
-}
-
-/** The folder of a fresh clone, as far as the guide needs it; files of the guide are written beside. */
-const ownFolder = (): string => {
-  const folder = mkdtempSync(join(tmpdir(), 'tapway-guide-'))
-  onSweep(() => rmSync(folder, { recursive: true }))
-  for (const name of ['bin', 'examples']) symlinkSync(join(ROOT, name), join(folder, name))
-  return folder
-}
+import { netnsTest } from '../helpers/netns.js'
+import { runGuide } from './run-guide.js'
 
 netnsTest(test)('the guide does what it says', async (t) => {
   t.timeout(180_000)
-  const steps = parseShellDoc(readFileSync(GUIDE, 'utf8'))
-  const folder = ownFolder()
-  const enter = await ownNamespaces()
-  const terminals = new Map<number, Terminal>()
-  const open = async (number: number): Promise<Terminal> => {
-    const terminal = await Terminal.open(folder, enter)
-    terminals.set(number, terminal)
-    onSweep(() => terminal.close())
-    return terminal
-  }
-  const terminal = async (number: number): Promise<Terminal> => terminals.get(number) ?? open(number)
-  try {
-    await runDoc(steps, { folder, terminal })
-  } catch (error) {
-    for (const [number, { transcript }] of terminals) t.log(`--- terminal ${number}\n${transcript}`)
-    throw error
-  }
-  for (const { exitStatus } of terminals.values()) t.not(exitStatus, undefined)
-  const left = await terminal(2)
-  left.type('ls /run/netns /run/tapway')
-  await left.waitFor('a prompt', () => left.exitStatus !== undefined)
-  t.is(left.shown, '/run/netns:\n\n/run/tapway:\n')
+  await runGuide(t, 'docs/build-your-own-internet.md')
 })
