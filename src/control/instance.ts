@@ -84,7 +84,7 @@ export const runInstance = async (options: InstanceOptions): Promise<number> => 
     server = await ControlServer.listen(socket, serve({
       plane, captures, pings, info: info(options, file), down: () => end('down'), devices: new Set(lab.devices.map(({ fd }) => fd))
     }))
-    log.info({
+    log.debug({
       instance: options.name, bridges: file.bridges.length, routers: file.routers.length, vxlans: file.vxlans.length,
       ports: lab.interfaces.length + lab.devices.length
     }, 'forwarding')

@@ -166,7 +166,7 @@ export const createTunnelInput = ({
     if (!isTcp || size <= mtu + ETHERNET_HEADER) return
     const header = l4 - at + tcp.headerLength(view, l4)
     const segment = mtu + ETHERNET_HEADER - header
-    if (header > size || segment <= 0) return
+    if (header < l4 - at + tcp.TCP_HEADER || header > size || segment <= 0) return
     const isCwr = (bytes[l4 + tcp.OFF_FLAGS]! & tcp.FLAG_CWR) !== 0
     gsoType[p] = (type === IPV4_LE ? GSO_TCPV4 : GSO_TCPV6) | (isCwr ? GSO_ECN : 0)
     gsoSize[p] = segment
