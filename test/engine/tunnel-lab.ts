@@ -68,6 +68,8 @@ export interface MachineOptions extends Partial<VxlanAdd> {
   address?: string
   pool?: PoolOptions
   sockets?: number
+  /** Off: datagrams that came as one go on one by one. */
+  coalesce?: boolean
   bridgeMtu?: number
   /** Ports of the bridge, made before the sockets: what they receive in a turn comes first. */
   ports?: Record<string, { mtu?: number; offloads?: number; vnet?: boolean }>
@@ -78,8 +80,8 @@ export const TUNNEL = 'vxlan1'
 export const OWN_MAC = '02:00:00:00:42:01'
 
 /** A bridge br0 and VXLAN 42 in it as vxlan1. */
-export const createMachine = ({ address = '192.168.77.1', pool, sockets = 4, bridgeMtu = 9000, ports = {}, ...more }: MachineOptions = {}): Machine => {
-  const lab = createMemoryLab(1, pool)
+export const createMachine = ({ address = '192.168.77.1', pool, sockets = 4, bridgeMtu = 9000, ports = {}, coalesce = true, ...more }: MachineOptions = {}): Machine => {
+  const lab = createMemoryLab(1, pool, { coalesce })
   const { io } = lab
   lab.apply({ op: 'bridge.add', name: BRIDGE, mac: '02:00:00:00:00:01', mtu: bridgeMtu, ageing_time: 300, fdb_max_learned: 0 })
   for (const [name, port] of Object.entries(ports)) lab.port(name, BRIDGE, { mtu: bridgeMtu, ...port })

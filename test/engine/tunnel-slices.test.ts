@@ -22,11 +22,12 @@ interface Setting {
   farMtu: number
   farOffloads: boolean
   capture: boolean
+  coalesce: boolean
 }
 
 /** A bridge with an address, a tunnel, a local port of each kind; a router between it and another bridge with one host. */
-const createRouted = ({ farMtu, farOffloads, capture }: Setting): Machine => {
-  const m = createMachine({ ports: { 'whole.eth0': { vnet: true, offloads: ALL_OFFLOADS }, 'none.eth0': { vnet: true }, 'plain.eth0': {} } })
+const createRouted = ({ farMtu, farOffloads, capture, coalesce }: Setting): Machine => {
+  const m = createMachine({ coalesce, ports: { 'whole.eth0': { vnet: true, offloads: ALL_OFFLOADS }, 'none.eth0': { vnet: true }, 'plain.eth0': {} } })
   const { lab } = m
   const more = { mtu: 9000, forwarding: true, proxy_arp: false, rp_filter: 0, send_redirects: true, bc_forwarding: false }
   lab.apply(
@@ -105,7 +106,7 @@ interface Frames {
 }
 
 const frames: fc.Arbitrary<Frames> = fc.record({
-  setting: fc.record({ farMtu: fc.constantFrom(576, 1500, 9000), farOffloads: fc.boolean(), capture: fc.boolean() }),
+  setting: fc.record({ farMtu: fc.constantFrom(576, 1500, 9000), farOffloads: fc.boolean(), capture: fc.boolean(), coalesce: fc.integer({ min: 0, max: 3 }).map((n) => n > 0) }),
   size: fc.oneof(fc.integer({ min: 46, max: 120 }), fc.constantFrom(200, 594, 1514, 3000)),
   rows: fc.array(fc.record({ kind: fc.constantFrom(...Object.keys(KINDS)), count: fc.oneof(fc.constant(1), fc.integer({ min: 1, max: 9 })) }), { minLength: 1, maxLength: 10 }),
   each: fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 3 }),
@@ -157,7 +158,7 @@ test('what becomes of a frame does not depend on whether it came alone or in one
       t.is(together.lab.held(), alone.lab.held())
       for (const m of [alone, together]) m.lab.wait(40_000, 1000)
       compare('at the end')
-      const joins = rows.some(({ kind }) => kind.startsWith('a stream') || kind.startsWith('datagrams'))
+      const joins = setting.coalesce && rows.some(({ kind }) => kind.startsWith('a stream') || kind.startsWith('datagrams'))
       if (!joins) t.deepEqual(allDrops(together.lab), allDrops(alone.lab))
       for (const [i, { lab }] of [alone, together].entries()) t.deepEqual(whole(lab), before[i])
     }),
@@ -166,7 +167,7 @@ test('what becomes of a frame does not depend on whether it came alone or in one
 })
 
 test('a timestamp request may be shorter than its reply: what lies behind it is not overwritten', (t) => {
-  const m = createRouted({ farMtu: 1500, farOffloads: true, capture: false })
+  const m = createRouted({ farMtu: 1500, farOffloads: true, capture: false, coalesce: true })
   const before = allDrops(m.lab)
   const requests = [0, 1, 2, 3, 4, 5].map((n) => [...VNI(42), ...KINDS['a timestamp request, as short as it may be']!(n, 0)])
   m.arrive(requests.flat(), { gso: requests[0]!.length })

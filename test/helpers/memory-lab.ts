@@ -4,7 +4,7 @@
  */
 import { createMemoryIo, type MemoryFrame, type MemoryIo, type Offload } from '../../src/port/memory.js'
 import type { PoolOptions } from '../../src/core/packets.js'
-import { createNetwork, type Network } from '../../src/network/network.js'
+import { createNetwork, type Network, type NetworkOptions } from '../../src/network/network.js'
 import type { Operation } from '../../src/network/operations.js'
 
 export interface MemoryLab {
@@ -27,7 +27,9 @@ export interface MemoryLab {
   held(): number
 }
 
-export const createMemoryLab = (seed = 1, pool: PoolOptions = { packets: 4096, largeSlots: 256, smallSlots: 1024 }): MemoryLab => {
+export const createMemoryLab = (
+  seed = 1, pool: PoolOptions = { packets: 4096, largeSlots: 256, smallSlots: 1024 }, more: Partial<NetworkOptions> = {}
+): MemoryLab => {
   const clock = { now: 1_000_000 }
   const devices = new Map<string, number>()
   let io: MemoryIo | undefined
@@ -37,7 +39,8 @@ export const createMemoryLab = (seed = 1, pool: PoolOptions = { packets: 4096, l
     attachPort: (tag, handle) => io!.bind(handle, tag),
     detachPort: () => undefined,
     readClock: () => clock.now,
-    wallClock: () => 1_700_000_000_000 + clock.now
+    wallClock: () => 1_700_000_000_000 + clock.now,
+    ...more
   })
   const device = (name: string): number => {
     const d = devices.get(name)
