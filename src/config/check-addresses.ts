@@ -5,22 +5,26 @@ import { type Report } from './problem.js'
 import { type NetworkShape } from './schema.js'
 import { type Station } from './stations.js'
 
-/** One IPv4 address belongs to one station on a bridge, and to one interface of a router. */
+/**
+ * One IPv4 address belongs to one station on a bridge, and to one interface of a router; the near end of several point-to-point links
+ * may be the same.
+ */
 export const checkDuplicateAddresses = (stations: readonly Station[], report: Report): void => {
   const onBridge = new Map<string, Station>()
   const inRouter = new Map<string, Station>()
   for (const station of stations) {
-    station.addresses.forEach(({ address }, i) => {
+    station.addresses.forEach(({ address, peer }, i) => {
       const path = [...station.path, 'address', i]
       const bridgeKey = `${station.bridge} ${address}`
       const routerKey = `${station.owner} ${address}`
       const neighbour = onBridge.get(bridgeKey)
       const sibling = station.kind === 'router' ? inRouter.get(routerKey) : undefined
+      const shared = peer !== undefined && sibling?.addresses.every((other) => other.peer !== undefined) === true
       const text = formatIp4(address)
       if (neighbour === station) report(path, `${text} stands here twice`)
       else if (neighbour !== undefined) {
         report(path, `${text} is the address of ${neighbour.name} on bridge ${station.bridge} already`)
-      } else if (sibling !== undefined) report(path, `${text} is the address of ${sibling.name} already`)
+      } else if (sibling !== undefined && !shared) report(path, `${text} is the address of ${sibling.name} already`)
       else {
         onBridge.set(bridgeKey, station)
         if (station.kind === 'router') inRouter.set(routerKey, station)

@@ -4,10 +4,10 @@ import { type Report } from './problem.js'
 import { type NetworkShape } from './schema.js'
 import { type Station } from './stations.js'
 
-const KINDS = ['bridges', 'routers', 'vxlans', 'hosts'] as const
-export const SHARED_NAMES = 'bridges, routers, vxlans and hosts share one name space'
+const KINDS = ['bridges', 'routers', 'vxlans', 'hosts', 'apps'] as const
+export const SHARED_NAMES = 'bridges, routers, vxlans, hosts and apps share one name space'
 
-/** Bridges, routers, VXLAN ports and hosts share one name space. */
+/** Bridges, routers, VXLAN ports, hosts and apps share one name space. */
 export const checkNames = (shape: NetworkShape, report: Report): void => {
   const owners = new Map<string, string>()
   for (const kind of KINDS) {

@@ -11,7 +11,7 @@ const KINDS = { bridge: 'a bridge', router: 'a router\'s interface', vxlan: 'a V
 export const checkPorts = (shape: NetworkShape, stations: readonly Station[], report: Report): void => {
   const byName = new Map(stations.map((station) => [station.name, station]))
   const elements = new Map<string, string>()
-  for (const kind of ['bridges', 'routers', 'hosts'] as const) {
+  for (const kind of ['bridges', 'routers', 'hosts', 'apps'] as const) {
     for (const [name] of shape[kind]) if (!elements.has(name)) elements.set(name, kind.slice(0, -1))
   }
   const made = new Set(shape.hosts.filter(([, host]) => host.netns === undefined).map(([name]) => name))
@@ -27,7 +27,7 @@ export const checkPorts = (shape: NetworkShape, stations: readonly Station[], re
     const fault = interfaceNameFault(name)
     if (fault !== undefined) return report(path, fault, 'key')
     const element = elements.get(name)
-    if (element !== undefined) return report(path, `a ${element} has this name already; ${SHARED_NAMES}`, 'key')
+    if (element !== undefined) return report(path, `${element === 'app' ? 'an' : 'a'} ${element} has this name already; ${SHARED_NAMES}`, 'key')
     const other = portNames.get(name)
     if (other !== undefined) return report(path, `bridge ${other} has a port of this name already`, 'key')
     portNames.set(name, bridge)

@@ -1,6 +1,7 @@
 /** The network file: its text to a checked description, or to problems that say where and what. */
 import { readFile } from 'node:fs/promises'
 import { checkDuplicateAddresses, checkDuplicateMacs, checkPeers } from './check-addresses.js'
+import { checkApps } from './check-apps.js'
 import { checkBridges, checkNames, checkNamespaces } from './check-names.js'
 import { checkPorts } from './check-ports.js'
 import { checkRoutes } from './check-routes.js'
@@ -39,6 +40,7 @@ const check = (shape: NetworkShape, report: Report): void => {
   checkDuplicateAddresses(stations, report)
   checkDuplicateMacs(stations, report)
   checkRoutes(shape, report)
+  checkApps(shape, report)
 }
 
 /** The checked shape of a text. Throws ConfigError. */

@@ -23,7 +23,7 @@ export const suggest = (name: string, names: readonly string[], kind: string): s
   return `expected ${names.length === 1 ? shown : `one of ${shown}`}${names.length > SHOWN ? ', ...' : ''}`
 }
 
-/** What is wrong with the name of a bridge, router, VXLAN port or host; undefined when nothing is. */
+/** What is wrong with the name of a bridge, router, VXLAN port, host or app; undefined when nothing is. */
 export const elementNameFault = (name: string): string | undefined => {
   if (!/^[A-Za-z0-9_-]+$/.test(name)) return 'a name is made of A-Z, a-z, 0-9, "_" and "-"'
   // It becomes a file name under /var/run/netns.

@@ -101,6 +101,8 @@ export const normalise = (shape: NetworkShape, instance: string, underlayMtus: R
       })),
       routes: h.routes.map(routeOf),
       sysctls: h.sysctls
-    }))
+    })),
+    apps: shape.apps.map(([name, { id, hosts }]) => ({ name, id, hosts })),
+    policies: shape.policies.map(({ from, to, protocol, ports }) => ({ from, to, protocol, ...(ports !== undefined && { ports }) }))
   }
 }

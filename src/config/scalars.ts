@@ -203,6 +203,18 @@ const octet = (raw: Raw): number | undefined =>
 
 const isPort = (raw: Raw | undefined): raw is number => typeof raw === 'number' && Number.isInteger(raw) && raw >= 1 && raw <= 65535
 
+const RANGE = /^(\d{1,5})(?:-(\d{1,5}))?$/
+
+/** Ports that a policy is about: one, or `LOW-HIGH`; as lowest and highest. */
+export const ports = value('a port such as 8080 or a range such as 8000-8100', (raw): readonly [number, number] | Refused | undefined => {
+  const [, first, last = first] = (typeof raw === 'number' || typeof raw === 'string' ? RANGE.exec(String(raw)) : null) ?? []
+  if (first === undefined) return undefined
+  const [low, high] = [Number(first), Number(last)]
+  const wrong = isPort(low) ? high : low
+  if (!isPort(wrong)) return new Refused(`expected ports from 1 to 65535, got ${wrong}`)
+  return low <= high ? [low, high] : new Refused(`${low} is above ${high}; expected LOW-HIGH`)
+})
+
 /** Lowest and highest of a range of UDP ports, both within it. */
 export const portRange = value('[low, high], two ports from 1 to 65535', (raw): readonly [number, number] | Refused | undefined => {
   if (!Array.isArray(raw) || raw.length !== 2) return undefined

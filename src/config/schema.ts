@@ -11,6 +11,8 @@ const MAX_MTU = 65535
 export const VXLAN_MAX_MTU = 65485
 const UINT32 = 4294967295
 const MAX_VNI = 16777215
+/** Group policy id of a VXLAN header: 16 bits; 0 means none (draft-smith-vxlan-group-policy section 2.1). */
+const MAX_APP_ID = 65535
 const MAX_AGEING = UINT32 / 100 | 0 // what the kernel can count in hundredths of a second
 
 /** Separates the keys that are valid in a mapping, in the message of an issue `unrecognized_keys`: read by validate.ts. */
@@ -147,12 +149,24 @@ const vxlan = mapping({
   neighbors: list(mapping({ address: s.stationAddress, lladdr: s.lladdr })).default([])
 })
 
+const app = mapping({ id: s.integer(1, MAX_APP_ID), hosts: oneOrMany(s.reference('a host')) })
+
+// Which protocols have ports is checked in check-apps.ts.
+const policy = mapping({
+  from: s.reference('an app'),
+  to: s.reference('an app'),
+  protocol: s.word('tcp', 'udp', 'icmp'),
+  ports: s.ports.optional()
+})
+
 export const networkFile = mapping({
   version: s.version,
   bridges: named(s.elementName, bridge),
   routers: named(s.elementName, router),
   vxlans: named(s.elementName, vxlan),
-  hosts: named(s.elementName, host)
+  hosts: named(s.elementName, host),
+  apps: named(s.elementName, app),
+  policies: list(policy).default([])
 })
 
 export type NetworkShape = z.output<typeof networkFile>
@@ -163,4 +177,5 @@ export type HostShape = z.output<typeof host>
 export type HostInterfaceShape = z.output<typeof hostInterface>
 export type PortShape = z.output<typeof port>
 export type VxlanShape = z.output<typeof vxlan>
+export type PolicyShape = z.output<typeof policy>
 export type RouteShape = z.output<typeof route>

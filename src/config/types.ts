@@ -175,9 +175,29 @@ export interface Host {
   readonly sysctls: readonly (readonly [name: string, value: string])[]
 }
 
+/** What runs in hosts here or elsewhere, and is known by its mark. */
+export interface App {
+  readonly name: string
+  /** The mark of its packets (VXLAN group policy id), 1..65535 */
+  readonly id: number
+  /** Hosts of this file that are its own. */
+  readonly hosts: readonly string[]
+}
+
+/** One app may reach another by a protocol. */
+export interface Policy {
+  readonly from: string
+  readonly to: string
+  readonly protocol: 'tcp' | 'udp' | 'icmp'
+  /** Of destinations; not with icmp. */
+  readonly ports?: readonly [low: number, high: number]
+}
+
 export interface NetworkFile {
   readonly bridges: readonly Bridge[]
   readonly routers: readonly Router[]
   readonly vxlans: readonly Vxlan[]
   readonly hosts: readonly Host[]
+  readonly apps: readonly App[]
+  readonly policies: readonly Policy[]
 }

@@ -43,9 +43,11 @@ test('examples/smol-internet.yaml', async (t) => {
   ])
 })
 
+const EMPTY = { bridges: [], routers: [], vxlans: [], hosts: [], apps: [], policies: [] }
+
 test('the least file', (t) => {
-  t.deepEqual(parse('version: 1\n'), { bridges: [], routers: [], vxlans: [], hosts: [] })
-  t.deepEqual(parse('version: 1\nbridges:\nrouters:\nvxlans:\nhosts:\n'), { bridges: [], routers: [], vxlans: [], hosts: [] })
+  t.deepEqual(parse('version: 1\n'), EMPTY)
+  t.deepEqual(parse('version: 1\nbridges:\nrouters:\nvxlans:\nhosts:\napps:\npolicies:\n'), EMPTY)
 })
 
 test('every default', (t) => {

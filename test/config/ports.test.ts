@@ -55,7 +55,7 @@ run([
   ['a name with a space', ports('"a b": { device: eth1 }'), '3:19', 'bridges.br0.ports["a b"]', 'no "/"'],
   ['a name of 16 bytes', ports('abcdefghijklmnop: { device: eth1 }'), '3:19', 'bridges.br0.ports.abcdefghijklmnop', 'at most 15 bytes'],
   ['the name of a bridge', ports('br1: { device: eth1 }'), '3:19', 'bridges.br0.ports.br1', 'a bridge has this name already'],
-  ['the name of a host', ports('a: { device: eth1 }'), '3:19', 'bridges.br0.ports.a', 'a host has this name already; bridges, routers, vxlans and hosts share'],
+  ['the name of a host', ports('a: { device: eth1 }'), '3:19', 'bridges.br0.ports.a', 'a host has this name already; bridges, routers, vxlans, hosts and apps share'],
   ['the name of a router', ports('r: { device: eth1 }'), '3:19', 'bridges.br0.ports.r', 'a router has this name already'],
   ['a device for a VXLAN port', ports('vx: { device: eth1 }'), '3:25', 'bridges.br0.ports.vx.device', 'vx is a VXLAN port of this file; leave device out'],
   ['a device for a host\'s interface', ports('a.eth0: { device: eth1 }'), '3:29', 'bridges.br0.ports["a.eth0"].device', 'a.eth0 is a host\'s interface of this file'],

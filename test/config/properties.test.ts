@@ -5,7 +5,7 @@ import { stringify } from 'yaml'
 import { parseNetworkFile } from '../../src/config/load.js'
 import { ConfigError } from '../../src/config/problem.js'
 import {
-  type Address, type Bridge, type Host, type NetworkFile, type NextHop, type PortOptions, type Route, type Router, type Vxlan
+  type Address, type App, type Bridge, type Host, type NetworkFile, type NextHop, type Policy, type PortOptions, type Route, type Router, type Vxlan
 } from '../../src/config/types.js'
 import { formatIp4 } from '../../src/wire/ip4.js'
 import { formatMac } from '../../src/wire/mac.js'
@@ -53,7 +53,7 @@ const vxlanKeys = ({ name: _, family, neighSuppress, innerVlan, mac, fdb, neighb
   neighbors: neighbors.map(({ address, lladdr }) => ({ address: formatIp4(address), lladdr: formatMac(...lladdr) }))
 })
 
-const fileOf = ({ bridges, routers, vxlans, hosts }: NetworkFile): object => ({
+const fileOf = ({ bridges, routers, vxlans, hosts, apps, policies }: NetworkFile): object => ({
   version: 1,
   bridges: named(bridges, (b) => ({
     ...addressKeys(b.addresses), mac: formatMac(...b.mac), mtu: b.mtu, ageing_time: b.ageingTime, fdb_max_learned: b.fdbMaxLearned,
@@ -74,7 +74,9 @@ const fileOf = ({ bridges, routers, vxlans, hosts }: NetworkFile): object => ({
     interfaces: named(h.interfaces, (i) => ({ bridge: i.bridge, ...addressKeys(i.addresses), mac: formatMac(...i.mac), mtu: i.mtu })),
     routes: h.routes.map(routeKeys),
     sysctls: new Map(h.sysctls)
-  }))
+  })),
+  apps: named(apps, ({ id, hosts: members }) => ({ id, hosts: members })),
+  policies: policies.map(({ ports, ...rest }) => ({ ...rest, ...(ports !== undefined && { ports: ports[0] === ports[1] ? ports[0] : ports.join('-') }) }))
 })
 
 // Random networks that are valid: names and addresses are taken from a counter, so that none comes twice.
@@ -165,7 +167,15 @@ const network = fc.gen().map((gen): NetworkFile => {
       ...vxlans.filter((v) => v.bridge === b.name).map((v) => ({ port: v.name, flood: bool() }))
     ].filter(bool)
   }))
-  return { bridges, routers, vxlans, hosts }
+  const members = hosts.filter(({ interfaces }) => interfaces.every((i) => i.addresses.length > 0)).map(({ name }) => name)
+  const apps = times(3, (): App => ({ name: unique(gen(() => NAME)), id: ++count, hosts: bool() ? members.splice(0, 1) : [] }))
+  const app = (): string => gen(() => fc.constantFrom(...apps)).name
+  const policies = apps.length === 0 ? [] : times(4, (): Policy => {
+    const protocol = gen(() => fc.constantFrom('tcp' as const, 'udp' as const, 'icmp' as const))
+    const low = 1 + count++
+    return { from: app(), to: app(), protocol, ...(protocol !== 'icmp' && { ports: [low, gen(() => fc.constantFrom(low, 65535))] as const }) }
+  }).filter(({ from, to, protocol }, i, all) => protocol !== 'icmp' || all.findIndex((p) => p.from === from && p.to === to && p.protocol === protocol) === i)
+  return { bridges, routers, vxlans, hosts, apps, policies }
 })
 
 test('a network written as YAML or JSON reads back as the same', (t) => {
@@ -206,6 +216,8 @@ vxlans:
     neighbors: [ { address: 10.0.10.11, lladdr: 02:42:0a:00:0a:0b } ]
   vxlan2: { bridge: br0, id: 43, group: ff05::100, dev: eth0, dstport: 8472, ttl: inherit }
 hosts: { c: { interfaces: { eth0: { bridge: br0, address: 10.0.10.10/24 } } } }
+apps: { web: { id: 1001, hosts: [c] }, db: { id: 1002 } }
+policies: [ { from: web, to: db, protocol: tcp, ports: 5432 }, { from: db, to: web, protocol: icmp } ]
 `
 const EXAMPLES = [example('two-networks.yaml'), example('smol-internet.yaml'), OVERLAY]
 const PIECES = [

@@ -1,0 +1,66 @@
+/** Apps and policies: unique ids, hosts and apps that are there, addresses to tell a host by, nothing twice. */
+import { suggest } from './names.js'
+import { type Path, type Report } from './problem.js'
+import { type NetworkShape, type PolicyShape } from './schema.js'
+
+/** Every host belongs to one app at most, and every interface of it has an address: other packets are taken for forged. */
+const checkHosts = (shape: NetworkShape, report: Report): void => {
+  const hosts = new Map(shape.hosts)
+  const owners = new Map<string, string>()
+  for (const [app, { hosts: members }] of shape.apps) {
+    members.forEach((name, i) => {
+      const path = ['apps', app, 'hosts', i]
+      const host = hosts.get(name)
+      const owner = owners.get(name)
+      if (host === undefined) {
+        return report(path, `unknown host "${name}"; ${suggest(name, [...hosts.keys()], 'host in this file')}`)
+      }
+      if (owner === app) return report(path, `${name} stands here twice`)
+      if (owner !== undefined) return report(path, `${name} is a host of app ${owner} already`)
+      owners.set(name, app)
+      for (const [dev, { address }] of host.interfaces) {
+        if (address.length === 0) report(path, `${name}.${dev} has no address, and whatever it sent would count as forged`)
+      }
+    })
+  }
+}
+
+const checkIds = (shape: NetworkShape, report: Report): void => {
+  const names = new Map<number, string>()
+  for (const [name, { id }] of shape.apps) {
+    const other = names.get(id)
+    if (other === undefined) names.set(id, name)
+    else report(['apps', name, 'id'], `${id} is the id of app ${other} already`)
+  }
+}
+
+/** Ports go with the protocols that have some. */
+const checkPorts = ({ protocol, ports }: PolicyShape, path: Path, report: Report): void => {
+  const at = [...path, 'ports']
+  if (protocol === 'icmp' && ports !== undefined) report(at, 'icmp has no ports; leave ports out', 'key')
+  if (protocol !== 'icmp' && ports === undefined) report(at, `missing: ${protocol} needs a port such as 8080 or a range such as 8000-8100 (all: 1-65535)`)
+}
+
+const checkPolicies = (shape: NetworkShape, report: Report): void => {
+  const apps = shape.apps.map(([name]) => name)
+  const seen = new Map<string, number>()
+  shape.policies.forEach((policy, i) => {
+    const path = ['policies', i]
+    for (const key of ['from', 'to'] as const) {
+      const name = policy[key]
+      if (!apps.includes(name)) report([...path, key], `unknown app "${name}"; ${suggest(name, apps, 'app in this file')}`)
+    }
+    checkPorts(policy, path, report)
+    const { from, to, protocol, ports } = policy
+    const text = JSON.stringify([from, to, protocol, ports ?? []])
+    const other = seen.get(text)
+    if (other === undefined) seen.set(text, i)
+    else report(path, `policies[${other}] says the same already`)
+  })
+}
+
+export const checkApps = (shape: NetworkShape, report: Report): void => {
+  checkIds(shape, report)
+  checkHosts(shape, report)
+  checkPolicies(shape, report)
+}
