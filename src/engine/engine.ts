@@ -11,8 +11,8 @@ import type { TapRingProducer } from '../core/tap-ring.js'
 import { createBridge } from '../element/bridge.js'
 import { createOutput } from '../port/output.js'
 import {
-  createRings, CTL_RX_COUNT, CTL_RX_SLOTS, CTL_SPIN_US, CTL_TIMEOUT_MS, CTL_TX_COUNT, CTL_TX_FAILED, RX_STRIDE, SOCKET_TAGS, TX_SENDMSG, TX_STRIDE,
-  type Io, type Rings
+  createRings, CTL_RX_COUNT, CTL_RX_SLOTS, CTL_SPIN_US, CTL_TIMEOUT_MS, CTL_TX_COUNT, CTL_TX_FAILED, CTL_WOKEN, RX_STRIDE, SOCKET_TAGS, TX_SENDMSG,
+  TX_STRIDE, type Io, type Rings
 } from '../port/rings.js'
 import { TX_QUEUE_FULL } from '../reason.js'
 import { createFdb } from '../table/fdb.js'
@@ -65,7 +65,7 @@ export const createEngine = (options: EngineOptions) => {
   const { random } = options
   const packets = createPackets(options.pool)
   const ports = createPorts()
-  const remotes = createRemotes()
+  const remotes = createRemotes(undefined, Math.floor(random() * 0x7fffffff))
   const rings = createRings(packets, remotes.addresses, options.batch)
   const interfaces = createInterfaces()
   const fdb = createFdb({ seed: Math.floor(random() * 0x7fffffff) })
@@ -138,7 +138,10 @@ export const createEngine = (options: EngineOptions) => {
     control[CTL_TIMEOUT_MS] = 0
     const spin = control[CTL_SPIN_US]!
     control[CTL_SPIN_US] = 0
+    // A wake-up that this exchange or an earlier one has taken is still to be answered, when the turn is over
+    const woken = control[CTL_WOKEN]!
     io.exchange()
+    control[CTL_WOKEN] = woken | control[CTL_WOKEN]!
     control[CTL_RX_SLOTS] = slots
     control[CTL_SPIN_US] = spin
     complete()

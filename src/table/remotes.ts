@@ -20,10 +20,22 @@ export const REMOTE_SET = 2
 const BUCKETS_LOG2 = 12
 const BUCKETS = 1 << BUCKETS_LOG2
 
+/** Spreads a seed; murmur3's finaliser. */
+const spread = (n: number): number => {
+  let h = Math.imul(n ^ (n >>> 16), 0x85ebca6b)
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)
+  return h ^ (h >>> 16)
+}
+
 export type Remotes = ReturnType<typeof createRemotes>
 
-/** At most 65535 rows, as an entry of the FDB has 16 bits for one. */
-export const createRemotes = (capacity = 16384) => {
+/**
+ * At most 65535 rows, as an entry of the FDB has 16 bits for one. `seed`: any integer; unknown to hosts, so that senders cannot be made up
+ * that all fall into one bucket.
+ */
+export const createRemotes = (capacity = 16384, seed = 0) => {
+  const m1 = spread(seed + 0x9e3779b9) | 1
+  const m2 = spread(seed + 0x3c6ef372) | 1
   const addresses = new Int32Array(new SharedArrayBuffer(capacity * ADDRESS_WORDS * 4))
   const bytes = new Uint8Array(addresses.buffer)
   const column = (fill = 0) => new Int32Array(capacity).fill(fill)
@@ -45,9 +57,13 @@ export const createRemotes = (capacity = 16384) => {
   let count = 0
 
   const bucketOf = (t: number, a: number, b: number, c: number, d: number): number => {
-    let h = a ^ Math.imul(t, 0x85ebca6b)
-    if ((b | c | d) !== 0) h = Math.imul(h ^ (h >>> 15) ^ b, 0x85ebca6b) ^ Math.imul(c, 0xc2b2ae35) ^ d
-    return Math.imul(h ^ (h >>> 16), 0x9e3779b1) >>> (32 - BUCKETS_LOG2)
+    let h = Math.imul(a ^ seed, m1) + Math.imul(t, m2)
+    if ((b | c | d) !== 0) {
+      h = Math.imul(h ^ (h >>> 15) ^ b, m1)
+      h = Math.imul(h ^ (h >>> 15) ^ c, m2)
+      h = Math.imul(h ^ (h >>> 15) ^ d, m1)
+    }
+    return Math.imul(h ^ (h >>> 15), m2) >>> (32 - BUCKETS_LOG2)
   }
 
   const familyOf = (r: number): number => addresses[r * ADDRESS_WORDS]! & 0xffff
