@@ -229,7 +229,8 @@ int32_t tw_turn(struct tw_io *io)
       else read_socket(io, port, event->events, &r);
     }
   }
-  if (io->suspects > 0 && (slept || io->turns % 64 == 0)) tw_check_suspects(io, &r);
+  /* Not when nothing is to be received: nobody would read what this finds. */
+  if (io->suspects > 0 && r.slots > 0 && (slept || io->turns % 64 == 0)) tw_check_suspects(io, &r);
   control[CTL_RX_COUNT] = r.count;
   control[CTL_WOKEN] = woken;
   control[CTL_SLEPT] = slept;
