@@ -20,7 +20,7 @@ import {
   T_DROP_INNER_VLAN, T_GBP, T_LEARNING, TC_FULL, TC_MOVED, TUNNEL_CELLS, type Tunnels
 } from '../table/tunnels.js'
 import { fold, sumBytes, updateChecksum } from '../wire/checksum.js'
-import { ETHERNET_HEADER } from '../wire/ethernet.js'
+import { ETHERNET_HEADER, VLAN_TAG } from '../wire/ethernet.js'
 import * as ipv4 from '../wire/ipv4.js'
 import * as tcp from '../wire/tcp.js'
 import * as udp from '../wire/udp.js'
@@ -33,6 +33,7 @@ const IPV6_LE = 0xdd86
 const VLAN_LE = 0x0081
 const QINQ_LE = 0xa888
 const IPV6_HEADER = 40
+const MAX_TAGS = 2
 
 const ECN_MASK = 3
 const ECN_ECT1 = 1
@@ -136,20 +137,24 @@ export const createTunnelInput = ({
    */
   const seePartial = (p: number, port: number): void => {
     const at = start[p]!
-    const o = at + ETHERNET_HEADER
-    const size = length[p]!
-    const type = u16[(o - 2) >> 1]!
+    const end = at + length[p]!
+    let o = at + ETHERNET_HEADER
+    let type = u16[(o - 2) >> 1]!
+    while ((type === VLAN_LE || type === QINQ_LE) && o < at + ETHERNET_HEADER + MAX_TAGS * VLAN_TAG && o + VLAN_TAG <= end) {
+      type = u16[(o + 2) >> 1]!
+      o += VLAN_TAG
+    }
     let l4 = 0
     let protocol = 0
     let sum = 0
     if (type === IPV4_LE) {
-      if (size < ETHERNET_HEADER + ipv4.IPV4_HEADER || bytes[o]! >>> 4 !== 4) return
+      if (o + ipv4.IPV4_HEADER > end || bytes[o]! >>> 4 !== 4) return
       if ((view.getUint16(o + ipv4.OFF_FLAGS_FRAGMENT) & (ipv4.FLAG_MF | ipv4.FRAGMENT_MASK)) !== 0) return
       l4 = o + ipv4.headerLength(view, o)
       protocol = bytes[o + ipv4.OFF_PROTOCOL]!
       sum = sumBytes(view, o + ipv4.OFF_SOURCE, 8, protocol + o + ipv4.totalLength(view, o) - l4)
     } else if (type === IPV6_LE) {
-      if (size < ETHERNET_HEADER + IPV6_HEADER) return
+      if (o + IPV6_HEADER > end) return
       l4 = o + IPV6_HEADER
       protocol = bytes[o + 6]!
       sum = sumBytes(view, o + 8, 32, protocol + view.getUint16(o + 4))
@@ -157,16 +162,16 @@ export const createTunnelInput = ({
     const isTcp = protocol === ipv4.PROTOCOL_TCP
     if (!isTcp && protocol !== ipv4.PROTOCOL_UDP) return
     const offset = isTcp ? tcp.OFF_CHECKSUM : udp.OFF_CHECKSUM
-    if (l4 + (isTcp ? tcp.TCP_HEADER : udp.UDP_HEADER) > at + size || view.getUint16(l4 + offset) !== fold(sum)) return
+    if (l4 + (isTcp ? tcp.TCP_HEADER : udp.UDP_HEADER) > end || view.getUint16(l4 + offset) !== fold(sum)) return
     flags[p] = flags[p]! | F_NEEDS_CSUM
     csumStart[p] = l4 - at
     csumOffset[p] = offset
     // Larger than the link: a super-frame whose segment size nobody told; segments as large as the link takes are right for any receiver
-    const mtu = ports.mtu[port]!
-    if (!isTcp || size <= mtu + ETHERNET_HEADER) return
+    const most = o - at + ports.mtu[port]!
+    if (!isTcp || length[p]! <= most) return
     const header = l4 - at + tcp.headerLength(view, l4)
-    const segment = mtu + ETHERNET_HEADER - header
-    if (header < l4 - at + tcp.TCP_HEADER || header > size || segment <= 0) return
+    const segment = most - header
+    if (header < l4 - at + tcp.TCP_HEADER || at + header > end || segment <= 0) return
     const isCwr = (bytes[l4 + tcp.OFF_FLAGS]! & tcp.FLAG_CWR) !== 0
     gsoType[p] = (type === IPV4_LE ? GSO_TCPV4 : GSO_TCPV6) | (isCwr ? GSO_ECN : 0)
     gsoSize[p] = segment

@@ -188,19 +188,21 @@ test('congestion marks of a run: on every segment', (t) => {
 })
 
 /** A TCP frame with data, or a UDP one. */
-const transport = (v6: boolean, isTcp: boolean, size: number): { frame: number[]; l4: number } => {
+const transport = (v6: boolean, isTcp: boolean, size: number, tags = 0): { frame: number[]; l4: number } => {
   const data = Array.from({ length: size }, (_, i) => (i * 7) & 255)
   const l4 = isTcp ? tcp('0.0.0.0', 40000, '0.0.0.0', 5201, data, { seq: 1000, flags: 0x18 }) : udp('0.0.0.0', 40000, '0.0.0.0', 5201, data)
-  const head = v6 ? ethernet(LOCAL, BEHIND, 0x86dd, ipv6(isTcp ? 6 : 17, 'fd000000000000000000000000000001', 'fd000000000000000000000000000002', []))
+  const tag = Array.from({ length: tags }, (_, i) => [...be16(tags - i === 2 ? 0x88a8 : 0x8100), 0, 5]).flat()
+  const untagged = v6 ? ethernet(LOCAL, BEHIND, 0x86dd, ipv6(isTcp ? 6 : 17, 'fd000000000000000000000000000001', 'fd000000000000000000000000000002', []))
     : ethernet(LOCAL, BEHIND, 0x0800, ipv4(isTcp ? 6 : 17, '10.0.0.1', '10.0.0.2', []))
+  const head = [...untagged.slice(0, 12), ...tag, ...untagged.slice(12)]
   return { frame: complete([...head, ...l4], head.length, isTcp), l4: head.length }
 }
 
 for (const v6 of [false, true]) {
   for (const isTcp of [true, false]) {
-    test(`a checksum that was never completed: ${isTcp ? 'TCP' : 'UDP'} over IPv${v6 ? 6 : 4}`, (t) => {
+    for (const tags of [0, 1, 2]) test(`a checksum that was never completed: ${isTcp ? 'TCP' : 'UDP'} over IPv${v6 ? 6 : 4}, ${tags} tags`, (t) => {
       const m = machine()
-      const { frame, l4 } = transport(v6, isTcp, 100)
+      const { frame, l4 } = transport(v6, isTcp, 100, tags)
       m.arrive([...VNI(42), ...partial(frame, l4, isTcp)])
       m.run()
       const [out] = m.lab.taken(PORT)
@@ -214,16 +216,16 @@ for (const v6 of [false, true]) {
     })
   }
 
-  test(`a super-frame in one datagram: TCP over IPv${v6 ? 6 : 4}`, (t) => {
+  for (const tags of [0, 1, 2]) test(`a super-frame in one datagram: TCP over IPv${v6 ? 6 : 4}, ${tags} tags`, (t) => {
     const m = machine({ bridgeMtu: 1450 })
-    const { frame, l4 } = transport(v6, true, 30_000)
+    const { frame, l4 } = transport(v6, true, 30_000, tags)
     m.arrive([...VNI(42), ...partial(frame, l4, true)])
     m.run()
     const [out] = m.lab.taken(PORT)
-    const gsoSize = 1450 - (l4 - 14) - 20
+    const gsoSize = 1450 - (l4 - 14 - 4 * tags) - 20
     t.like(out, { needsCsum: true, gsoType: v6 ? GSO_TCPV6 : GSO_TCPV4, gsoSize, csumStart: l4, headerLength: l4 + 20 })
     t.deepEqual(seen(out!), naiveCut(frame, l4, true, gsoSize))
-    t.true(seen(out!).every((f) => f.length <= 1464))
+    t.true(seen(out!).every((f) => f.length <= 1464 + 4 * tags))
   })
 }
 
