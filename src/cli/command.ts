@@ -61,7 +61,13 @@ export interface CaptureCommand {
   readonly snaplen: number
 }
 
-export type ObjectCommand = ShowCommand | ApplyCommand
+/** Exit status 0 when it is allowed, 1 when not. */
+export interface PolicyCheckCommand {
+  readonly kind: 'policy-check'
+  readonly query: Extract<Query, { show: 'policy-check' }>
+}
+
+export type ObjectCommand = ShowCommand | ApplyCommand | PolicyCheckCommand
 
 export type Command =
   | ObjectCommand | PingCommand | CaptureCommand

@@ -6,7 +6,7 @@ COMMAND := { up FILE | check FILE | down |
              exec HOST [ -- ] CMD... | shell HOST |
              ping ADDRESS | capture PORT... |
              help [ COMMAND | OBJECT ] | version }
-OBJECT := { link | addr | route | neigh | fdb | vxlan | stats }
+OBJECT := { link | addr | route | neigh | fdb | vxlan | app | policy | flow | stats }
 OPTIONS := { --name NAME | -j[son] | -p[retty] | -s[tats] | -d[etails] |
              -br[ief] | --log-level { debug | info | warn | error | silent } |
              -V[ersion] | -h[elp] }
@@ -67,6 +67,24 @@ const VXLAN = `Usage: tapway [ -j ] vxlan [ show [ [ dev ] NAME ] ]
 VXLAN ports with their options, sockets, peers and counters. The network file makes them.
 `
 
+const APP = `Usage: tapway [ -j ] app [ show [ NAME ] ]
+Apps with their marks and the ports here that are theirs. The network file makes them.
+`
+
+const POLICY = `Usage: tapway policy { add | del } from APP to APP protocol PROTOCOL [ port PORTS ]
+       tapway [ -j ] policy [ show [ from APP ] [ to APP ] ]
+       tapway [ -j ] policy check from APP to APP protocol PROTOCOL [ port PORT ]
+       tapway [ -j ] policy denied
+PROTOCOL := { tcp | udp | icmp }
+PORTS := PORT | PORT-PORT
+What no policy allows is denied between apps; replies of what is allowed pass. The words "protocol" and "port" may be left out.
+check says what would be decided, with exit status 0 for allowed and 1 for denied. denied lists what was not let in, the latest first.
+`
+
+const FLOW = `Usage: tapway [ -j ] flow [ show ]
+Conversations from and to apps, with their states and the seconds until they are forgotten.
+`
+
 const STATS = `Usage: tapway [ -j ] [ -s ] stats
 Packets by port, every drop by its reason, and the balance of all packets.
 With -s also the reasons that never happened, and drops by port.
@@ -108,8 +126,8 @@ PORT := HOST.IF | ROUTER.IF | BRIDGE | VXLAN, or IF alone where it is unique; -i
 `
 
 const TOPICS: Readonly<Record<string, string>> = {
-  link: LINK, addr: ADDR, route: ROUTE, neigh: NEIGH, fdb: FDB, vxlan: VXLAN, stats: STATS, up: UP, check: CHECK, down: DOWN, exec: EXEC, shell: SHELL,
-  ping: PING, capture: CAPTURE,
+  link: LINK, addr: ADDR, route: ROUTE, neigh: NEIGH, fdb: FDB, vxlan: VXLAN, app: APP, policy: POLICY, flow: FLOW, stats: STATS, up: UP,
+  check: CHECK, down: DOWN, exec: EXEC, shell: SHELL, ping: PING, capture: CAPTURE,
 }
 
 /** The usage of a command or object; of all of them for any other word. */

@@ -42,7 +42,7 @@ const run = async (command: Command, globals: Globals, io: Io): Promise<number> 
   }
 }
 
-type Asking = Extract<Command, { kind: 'show' | 'apply' | 'ping' | 'capture' }>
+type Asking = Extract<Command, { kind: 'show' | 'apply' | 'policy-check' | 'ping' | 'capture' }>
 
 /** Commands that ask the running instance. */
 const ask = async (command: Asking, globals: Globals, io: Io): Promise<number> => {
@@ -59,6 +59,10 @@ const ask = async (command: Asking, globals: Globals, io: Io): Promise<number> =
       case 'apply':
         await client.request({ method: 'apply', operation: command.operation })
         return 0
+      case 'policy-check': {
+        const { policyCheck } = await import('./policy-check.js')
+        return await policyCheck(client, command, globals, io)
+      }
       case 'ping': {
         const { ping } = await import('./ping.js')
         return await ping(client, command, io)

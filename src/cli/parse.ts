@@ -3,6 +3,7 @@ import { type CaptureCommand, type Command, type Invocation, type PingCommand, P
 import { notSupported, usageError } from './error.js'
 import { ADDR_VERBS, LINK_VERBS, parseAddr, parseLink, parseVxlan, VXLAN_VERBS } from './grammar-link.js'
 import { FDB_VERBS, NEIGH_VERBS, parseFdb, parseNeigh } from './grammar-neigh.js'
+import { APP_VERBS, FLOW_VERBS, parseApp, parseFlow, parsePolicy, POLICY_VERBS } from './grammar-policy.js'
 import { parseRoute, ROUTE_VERBS } from './grammar-route.js'
 import { suggestion } from './nearest.js'
 import { globalsOf, readOptions, type Options, type OptionTable } from './options.js'
@@ -11,7 +12,7 @@ import { defined, expand, Words } from './words.js'
 
 /** Objects may be abbreviated, in iproute2's order of precedence. */
 const OBJECTS = {
-  addr: ['address', 'a'], route: ['r'], link: ['l'], neigh: ['neighbor', 'neighbour', 'n'], fdb: [], vlan: [], vxlan: [], stats: [],
+  addr: ['address', 'a'], route: ['r'], link: ['l'], neigh: ['neighbor', 'neighbour', 'n'], fdb: [], vlan: [], vxlan: [], stats: [], app: [], policy: [], flow: [],
 } as const
 const COMMANDS = ['up', 'check', 'down', 'exec', 'shell', 'ping', 'capture', 'reload', 'trace', 'top', 'bench', 'help', 'version'] as const
 const UNSUPPORTED: readonly string[] = ['reload', 'vlan', 'trace', 'top', 'bench']
@@ -19,8 +20,14 @@ const UNSUPPORTED: readonly string[] = ['reload', 'vlan', 'trace', 'top', 'bench
 /** Every first word that is built. */
 const FIRST_WORDS = [...COMMANDS, ...Object.keys(OBJECTS)].filter((word) => !UNSUPPORTED.includes(word))
 
-const VERBS = { link: LINK_VERBS, addr: ADDR_VERBS, route: ROUTE_VERBS, neigh: NEIGH_VERBS, fdb: FDB_VERBS, vxlan: VXLAN_VERBS } as const
-const PARSERS = { link: parseLink, addr: parseAddr, route: parseRoute, neigh: parseNeigh, fdb: parseFdb, vxlan: parseVxlan } as const
+const VERBS = {
+  link: LINK_VERBS, addr: ADDR_VERBS, route: ROUTE_VERBS, neigh: NEIGH_VERBS, fdb: FDB_VERBS, vxlan: VXLAN_VERBS, app: APP_VERBS, policy: POLICY_VERBS,
+  flow: FLOW_VERBS,
+} as const
+const PARSERS = {
+  link: parseLink, addr: parseAddr, route: parseRoute, neigh: parseNeigh, fdb: parseFdb, vxlan: parseVxlan, app: parseApp, policy: parsePolicy,
+  flow: parseFlow,
+} as const
 type ObjectName = keyof typeof VERBS
 
 const OPTIONS: Readonly<Record<string, OptionTable>> = {
@@ -63,6 +70,9 @@ const verbsOf = (name: ObjectName): string[] => ({
   neigh: ['show', 'get', 'add', 'replace', 'change', 'del', 'flush', 'help'],
   fdb: ['show', 'get', 'add', 'replace', 'append', 'del', 'flush', 'help'],
   vxlan: ['show', 'help'],
+  app: ['show', 'help'],
+  policy: ['show', 'add', 'del', 'check', 'denied', 'help'],
+  flow: ['show', 'help'],
 }[name])
 
 /** exec HOST [--] CMD...: all from CMD on belongs to it, but options may still stand between HOST and CMD or `--`. */

@@ -1,9 +1,12 @@
 /** `show`: asks the running instance and prints its rows, as iproute2 or as JSON. */
 import type { ControlClient } from '../control/client.js'
-import type { AddrRow, FdbRow, LinkRow, NeighRow, Query, RouteRow, StatsResult, VxlanRow } from '../network/operations.js'
+import type {
+  AddrRow, AppRow, DeniedRow, FdbRow, FlowRow, LinkRow, NeighRow, PolicyRow, Query, RouteRow, StatsResult, VxlanRow,
+} from '../network/operations.js'
 import type { Globals, ShowCommand, Where } from './command.js'
 import { CliError } from './error.js'
 import { formatAddresses, formatLinks, type Owner } from './format-link.js'
+import { formatApps, formatDenied, formatFlows, formatPolicies } from './format-policy.js'
 import { formatFdb, formatNeighbors, formatRoutes } from './format-route.js'
 import { formatStats } from './format-stats.js'
 import { formatVxlans } from './format-vxlan.js'
@@ -51,12 +54,17 @@ const ownerText = async (client: ControlClient, query: Query): Promise<Owner> =>
 
 const format = async (client: ControlClient, query: Query, rows: readonly Partial<Row>[], globals: Globals): Promise<string> => {
   const shown = rows.map((row) => withoutDevice(query, row)) as Row[]
+  const own: readonly unknown[] = rows // none of iproute2's
   switch (query.show) {
     case 'link': return formatLinks(shown, globals)
     case 'addr': return formatAddresses(shown, { ...globals, owner: await ownerText(client, query) })
     case 'neigh': return formatNeighbors(shown, await ownerText(client, query))
     case 'fdb': return formatFdb(shown)
     case 'vxlan': return formatVxlans(shown)
+    case 'app': return formatApps(own as readonly AppRow[])
+    case 'policy': return formatPolicies(own as readonly PolicyRow[])
+    case 'denied': return formatDenied(own as readonly DeniedRow[])
+    case 'flow': return formatFlows(own as readonly FlowRow[])
     default: return formatRoutes(shown, await ownerText(client, query))
   }
 }

@@ -1,5 +1,5 @@
 /** A network file, with the TAPs and sockets opened for it, as the operations that build it. Order is the file's. */
-import type { Address, BridgeDevice, HostInterface, Mac, NetworkFile, NextHop, Route, Vxlan } from '../config/types.js'
+import type { Address, App, BridgeDevice, HostInterface, Mac, NetworkFile, NextHop, Policy, Route, Vxlan } from '../config/types.js'
 import type { NextHopText, Operation } from '../network/operations.js'
 import * as ip4 from '../wire/ip4.js'
 import { formatMac } from '../wire/mac.js'
@@ -104,6 +104,17 @@ const vxlan = (v: Vxlan, open: OpenTunnel): Operation[] => {
   ]
 }
 
+/** An app and each port of its hosts, with what may come in there. */
+const app = ({ name, id, hosts }: App, file: NetworkFile): Operation[] => [
+  { op: 'app.add', name, id },
+  ...file.hosts.filter((h) => hosts.includes(h.name)).flatMap((h) => h.interfaces.map((i): Operation => ({
+    op: 'app.member', name, port: `${h.name}.${i.name}`, addresses: i.addresses.map((a) => ip4.formatIp4(a.address)), mac: mac(i.mac)
+  })))
+]
+
+const policy = ({ from, to, protocol, ports }: Policy): Operation =>
+  ({ op: 'policy.add', from, to, protocol, ...(ports === undefined ? {} : { ports }) })
+
 /** Throws when something of the file was not opened. */
 export const buildOperations = (file: NetworkFile, taps: readonly OpenTap[], open: OpenPorts = {}): Operation[] => {
   const operations: Operation[] = []
@@ -156,5 +167,7 @@ export const buildOperations = (file: NetworkFile, taps: readonly OpenTap[], ope
       })
     }
   }
+  for (const a of file.apps) operations.push(...app(a, file))
+  for (const p of file.policies) operations.push(policy(p))
   return operations
 }

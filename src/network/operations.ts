@@ -14,6 +14,8 @@ export interface NextHopText {
 
 export type RouteType = 'unicast' | 'local' | 'broadcast' | 'blackhole' | 'unreachable' | 'prohibit'
 
+export type PolicyProtocol = 'tcp' | 'udp' | 'icmp'
+
 export type Operation =
   // The building blocks, as the network file has them
   | { op: 'bridge.add'; name: string; mac: string; mtu: number; ageing_time: number; fdb_max_learned: number }
@@ -59,6 +61,11 @@ export type Operation =
       gso: boolean
     }
   | { op: 'vxlan.del'; name: string }
+  /** `id` is the mark of the app's packets, 1..65535. An app that policies name stays. */
+  | { op: 'app.add'; name: string; id: number }
+  | { op: 'app.del'; name: string }
+  /** A port of a host that is the app's: what comes in there has this MAC address and one of these IPv4 addresses, or is forged. */
+  | { op: 'app.member'; name: string; port: string; addresses: readonly string[]; mac: string }
   // What commands change
   | {
       op: 'link.set'; dev: string; router?: string; up?: boolean; mtu?: number; address?: string; forwarding?: boolean; learning?: boolean; flood?: boolean
@@ -78,6 +85,8 @@ export type Operation =
     }
   /** On a VXLAN port: its own table, or with `master` the bridge's. */
   | { op: 'fdb.flush'; bridge?: string; dev?: string; self?: boolean; master?: boolean }
+  /** App `from` may open conversations to app `to`. `ports` are the destination's, not with icmp. */
+  | { op: 'policy.add' | 'policy.del'; from: string; to: string; protocol: PolicyProtocol; ports?: readonly [low: number, high: number] }
 
 export type OperationOf<Name extends Operation['op']> = Extract<Operation, { op: Name }>
 
@@ -94,6 +103,12 @@ export type Query =
   | { show: 'neigh'; dev?: string; router?: string; address?: string; nud?: string }
   | { show: 'fdb'; bridge?: string; dev?: string; mac?: string; self?: boolean; master?: boolean }
   | { show: 'vxlan'; dev?: string }
+  | { show: 'app'; name?: string }
+  | { show: 'policy'; from?: string; to?: string }
+  /** One row: what would be decided about a conversation that begins now. */
+  | { show: 'policy-check'; from: string; to: string; protocol: PolicyProtocol; port?: number }
+  | { show: 'denied' }
+  | { show: 'flow' }
   | { show: 'stats' }
 
 /** A link as `ip -j -s -d link` prints it; what Tapway adds stands under `tapway`. */
@@ -217,6 +232,66 @@ export interface VxlanPeer {
   path_mtu?: number
   /** Errors that the underlay reported. */
   unreachable: number
+}
+
+/** `tapway app`. */
+export interface AppRow {
+  name: string
+  id: number
+  /** Ports that are the app's, here: what may come in by each. */
+  members: { port: string; mac: string; addresses: string[] }[]
+}
+
+/** `tapway policy`; also what an operation says. */
+export interface PolicyRow {
+  from: string
+  to: string
+  protocol: PolicyProtocol
+  /** Not with icmp. */
+  ports?: [low: number, high: number]
+  /** Conversations that it has let in here. */
+  hits: number
+}
+
+/** `tapway policy check`. */
+export interface PolicyCheckRow {
+  from: string
+  to: string
+  protocol: PolicyProtocol
+  port?: number
+  allowed: boolean
+  /** The one that says so. */
+  policy?: PolicyRow
+}
+
+/** `tapway policy denied`: packets of one kind that were not let in, the latest kind first. */
+export interface DeniedRow {
+  /** Source app; absent when nobody here knows the mark. */
+  from?: string
+  /** 0: unmarked. */
+  mark: number
+  to: string
+  protocol: PolicyProtocol | number
+  port?: number
+  packets: number
+  /** Seconds since the last one. */
+  age: number
+}
+
+/** `tapway flow`: a conversation. */
+export interface FlowRow {
+  protocol: PolicyProtocol | number
+  source: string
+  destination: string
+  /** Ports, or of an echo its identifier. */
+  sport?: number
+  dport?: number
+  id?: number
+  from?: string
+  mark: number
+  state: string
+  /** Seconds until it is forgotten, when nothing more comes. */
+  expires: number
 }
 
 export interface StatsResult {

@@ -71,6 +71,14 @@ export interface VxlanEntry {
   send: number[]
 }
 
+/** An app: its ports here. */
+export interface AppEntry {
+  name: string
+  /** The mark of its packets. */
+  id: number
+  members: { entry: PortEntry; addresses: string[]; mac: string }[]
+}
+
 export type LinkEntry = BridgeEntry | InterfaceEntry | PortEntry | VxlanEntry
 /** What has a routing table. */
 export type StackEntry = BridgeEntry | RouterEntry
@@ -89,6 +97,7 @@ export const createRegistry = () => {
   const routers: RouterEntry[] = []
   const ports: PortEntry[] = []
   const vxlans: VxlanEntry[] = []
+  const apps: AppEntry[] = []
   let lastIndex = 0
 
   const links = (): LinkEntry[] =>
@@ -113,7 +122,7 @@ export const createRegistry = () => {
   }
 
   const registry = {
-    bridges, routers, ports, vxlans, links,
+    bridges, routers, ports, vxlans, apps, links,
     nextIndex: (): number => ++lastIndex,
 
     bridge: (name: string): BridgeEntry => {
@@ -152,6 +161,13 @@ export const createRegistry = () => {
       return pick<AddressedEntry>('interface of a router or bridge', [...routers.flatMap((r) => r.interfaces), ...bridges], name)
     },
     vxlan: (name: string): VxlanEntry => pick('VXLAN port', vxlans, name),
+    /** A port with a device behind it. */
+    port: (name: string): PortEntry => pick('port', ports, name),
+    app: (name: string): AppEntry => {
+      const found = apps.find((a) => a.name === name)
+      if (found === undefined) throw unknown('app', name, apps.map((a) => a.name))
+      return found
+    },
     /** The VXLAN port of a tunnel's row. */
     byTunnel: (t: number): VxlanEntry | undefined => vxlans.find((e) => e.tunnel === t),
     /** What has neighbours: a router's interface, a bridge or a VXLAN port. */
@@ -163,7 +179,7 @@ export const createRegistry = () => {
     byPort: (row: number): LinkEntry | undefined => links().find((e) => e.port === row),
     /** Refuses a name that is taken. */
     refuseTaken: (name: string): void => {
-      if ([...bridges, ...routers, ...ports, ...vxlans].some((e) => e.name === name)) throw new NetworkError(`"${name}" exists already`, 1)
+      if ([...bridges, ...routers, ...ports, ...vxlans, ...apps].some((e) => e.name === name)) throw new NetworkError(`"${name}" exists already`, 1)
     },
     unknown
   }
