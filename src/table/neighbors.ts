@@ -50,15 +50,20 @@ const FORCED_GC_GRACE = 5000
 export const TIMER_GRAIN = 10
 /** Most timers handled in one scan; the rest follows a grain later. */
 const TIMER_BATCH = 1024
+/**
+ * Timers lie in a wheel of so many lists, one a grain: 82 seconds until a place comes round again, longer than any of them runs (one
+ * that did would be met too early, and left where it is).
+ */
+const WHEEL = 8192
 
 const NO_LIST = 0
-const TIMER_LIST = 1 // unordered
-const IDLE_LIST = 2 // stale and noarp, the longest unchanged first
-const FAILED_LIST = 3 // the longest failed first
+const IDLE_LIST = 1 // stale and noarp, the longest unchanged first
+const FAILED_LIST = 2 // the longest failed first
+const TIMER_LISTS = 3 // and all behind it
 
 export const createNeighbors = (options: NeighborsOptions = {}) => {
   const gcThresh1 = options.gcThresh1 ?? 128
-  const capacity = options.gcThresh3 ?? 8192
+  const capacity = options.gcThresh3 ?? 131_072
   const gcStaleTime = options.gcStaleTime ?? 60_000
   const seed = (options.seed ?? 0) | 0
 
@@ -84,14 +89,15 @@ export const createNeighbors = (options: NeighborsOptions = {}) => {
   const solicited = float() // last request sent
   const timer = float() // when a state in NUD_IN_TIMER is to be looked at
 
-  const list = new Uint8Array(capacity)
+  const list = new Uint16Array(capacity)
   const following = int()
   const preceding = int()
-  const head = new Int32Array(4).fill(-1)
-  const tail = new Int32Array(4).fill(-1)
+  const head = new Int32Array(TIMER_LISTS + WHEEL).fill(-1)
+  const tail = new Int32Array(TIMER_LISTS + WHEEL).fill(-1)
   const due = new Int32Array(TIMER_BATCH)
   let earliest = Infinity // no timer is due before
   let lastScan = -Infinity
+  let reached = -Infinity // grain up to which the wheel has been looked at, itself to be looked at again
 
   const freeRows = int()
   let freeCount = 0
@@ -142,8 +148,11 @@ export const createNeighbors = (options: NeighborsOptions = {}) => {
     list[row] = l
   }
 
-  const listFor = (row: number, newState: number): number => {
-    if ((newState & NUD_IN_TIMER) !== 0) return TIMER_LIST
+  /** The list of a grain, counted from the clock's zero. */
+  const timerList = (grain: number): number => TIMER_LISTS + (grain % WHEEL)
+
+  const listFor = (row: number, newState: number, at: number): number => {
+    if ((newState & NUD_IN_TIMER) !== 0) return timerList(Math.max(Math.floor(at / TIMER_GRAIN), reached, 0))
     if ((flags[row]! & NTF_EXT_LEARNED) !== 0) return NO_LIST
     if (newState === NUD_FAILED) return FAILED_LIST
     return (newState & (NUD_STALE | NUD_NOARP)) !== 0 ? IDLE_LIST : NO_LIST
@@ -155,12 +164,12 @@ export const createNeighbors = (options: NeighborsOptions = {}) => {
    */
   const setState = (row: number, newState: number, at: number): void => {
     state[row] = newState
-    const l = listFor(row, newState)
-    if (l !== TIMER_LIST || list[row] !== TIMER_LIST) {
+    const l = listFor(row, newState, at)
+    if (l < TIMER_LISTS || list[row] !== l) {
       unlink(row)
       if (l !== NO_LIST) append(row, l)
     }
-    if (l === TIMER_LIST) {
+    if (l >= TIMER_LISTS) {
       timer[row] = at
       if (at < earliest) earliest = at
     }
@@ -226,24 +235,60 @@ export const createNeighbors = (options: NeighborsOptions = {}) => {
     return row
   }
 
+  /** Collects what is due in the list of a grain, as far as there is room; returns the time of the next that is not, or `now` when more are. */
+  let dueCount = 0
+  const collectDue = (grain: number, now: number): number => {
+    let least = Infinity
+    for (let row = head[timerList(grain)]!; row >= 0; row = following[row]!) {
+      const at = timer[row]!
+      if (at <= now) {
+        if (dueCount === TIMER_BATCH) return now
+        due[dueCount++] = row
+      } else if (at < least) least = at
+    }
+    return least
+  }
+
+  /** Time of the next timer after a grain; what is a round of the wheel away counts when there is nothing else. */
+  const timerAfter = (grain: number): number => {
+    let later = Infinity
+    for (let g = grain + 1; g < grain + WHEEL; g++) {
+      if (head[timerList(g)]! < 0) continue
+      const at = collectDue(g, -Infinity)
+      if (at < (g + 1) * TIMER_GRAIN) return Math.min(at, later)
+      later = Math.min(at, later)
+    }
+    return later
+  }
+
   /**
    * Calls `visit(row, now)` for every entry whose timer is due; it must put the entry into a state again. It may change the table as
-   * it likes. Scans no more often than every TIMER_GRAIN milliseconds, and only when something can be due.
+   * it likes. Looks no more often than every TIMER_GRAIN milliseconds, and only when something can be due; what it costs depends on what
+   * is due and not on how many timers run.
    */
   const expire = (now: number, visit: (row: number, now: number) => void): void => {
     if (now < earliest || now < lastScan + TIMER_GRAIN) return
     lastScan = now
-    earliest = Infinity
-    let n = 0
-    for (let row = head[TIMER_LIST]!; row >= 0; row = following[row]!) {
-      const at = timer[row]!
-      if (at <= now && n < TIMER_BATCH) due[n++] = row
-      else if (at < earliest) earliest = at
+    const end = Math.floor(now / TIMER_GRAIN)
+    let grain = Math.max(reached, Math.floor(earliest / TIMER_GRAIN), end - WHEEL + 1, 0)
+    let least = Infinity
+    dueCount = 0
+    for (; grain <= end; grain++) {
+      const at = collectDue(grain, now)
+      if (at <= now) { // the rest of it a grain later
+        least = grain * TIMER_GRAIN
+        break
+      }
+      if (at < least) least = at
     }
-    for (let i = 0; i < n; i++) {
+    reached = Math.min(grain, end)
+    earliest = least
+    for (let i = 0; i < dueCount; i++) {
       const row = due[i]!
-      if (list[row] === TIMER_LIST && timer[row]! <= now) visit(row, now)
+      if (list[row]! >= TIMER_LISTS && timer[row]! <= now) visit(row, now)
     }
+    // What was due is out of the lists by now
+    if (earliest > now) earliest = Math.min(earliest, timerAfter(end))
   }
 
   /**
