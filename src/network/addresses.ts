@@ -90,8 +90,8 @@ export const createAddresses = (engine: Engine, registry: Registry) => {
   const removeOne = (iface: number, a: InterfaceAddress): void => {
     removeRoutes(iface, a)
     interfaces.removeAddress(iface, a.address, a.prefixLength)
-    // Routes with this preferred source go with it (fib_sync_down_addr)
-    if (!interfaces.addresses[iface]!.some((b) => b.address === a.address)) routing.of(stackOf(iface)).removeByPreferredSource(a.address)
+    // Routes with this preferred source go with it, unless another interface has it, too (fib_del_ifaddr, fib_sync_down_addr)
+    if (!routing.isLocal(stackOf(iface), a.address)) routing.of(stackOf(iface)).removeByPreferredSource(a.address)
   }
 
   return {

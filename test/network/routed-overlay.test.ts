@@ -1,0 +1,106 @@
+/** The platform's overlay in the words of the network file: subnets by cell behind one route, one neighbour and one entry each, /32 links. */
+import test from 'ava'
+import type { AddrRow, NeighRow, RouteRow, VxlanRow } from '../../src/network/operations.js'
+import { arpFrame, describe } from '../helpers/frames.js'
+import { echo, ethernet, ipv4 } from '../oracle/naive-frames.js'
+import { cellFile, createCell, linkName, macOf, sentBy, settle, type Cell } from './cells-lab.js'
+
+const ONE = '192.168.77.1'
+const TWO = '192.168.77.2'
+
+const cells = (): [Cell, Cell] => [
+  createCell(cellFile({ subnet: 96, underlay: ONE, remote: { subnet: 97, underlay: TWO }, containers: { a1: 3, a2: 4 } }), 1),
+  createCell(cellFile({ subnet: 97, underlay: TWO, remote: { subnet: 96, underlay: ONE }, containers: { b1: 3 } }), 2)
+]
+
+/** A ping as a container sends it: to the host's end of its link. */
+const ping = (from: string, to: string, type = 8): Uint8Array =>
+  Uint8Array.from(ethernet(macOf('aa:aa', from), macOf('ee:ee', from), 0x0800, ipv4(1, from, to, echo(type, 7, 1, [1, 2, 3, 4]))))
+
+const frames = (cell: Cell, port: string): string[] => cell.lab.taken(port).map(({ bytes }) => describe(bytes))
+
+test('names of links and MAC addresses are the platform\'s', (t) => {
+  t.is(linkName('10.255.96.3'), 's-010255096003')
+  t.is(macOf('ee:ee', '10.255.96.3'), 'ee:ee:0a:ff:60:03')
+})
+
+test('a container reaches one on another cell, and one beside it, without a flooded frame or an ARP packet', (t) => {
+  const [one, two] = cells()
+  one.lab.send('a1.eth0', ping('10.255.96.3', '10.255.97.3'))
+  one.lab.run()
+  const sent = sentBy(one)
+  t.deepEqual(sent.map((d) => describe(d.slice(8))), [
+    'ee:ee:0a:ff:60:00 > ee:ee:0a:ff:61:00 10.255.96.3 > 10.255.97.3 ttl 63 tos 0x0 len 32 DF icmp 8/0 rest 0.7.0.1'
+  ])
+  one.lab.send('a1.eth0', ping('10.255.96.3', '10.255.97.3'))
+  settle(one, two)
+  t.deepEqual(frames(two, 'b1.eth0'), [
+    'aa:aa:0a:ff:61:03 > ee:ee:0a:ff:61:03 10.255.96.3 > 10.255.97.3 ttl 62 tos 0x0 len 32 DF icmp 8/0 rest 0.7.0.1'
+  ])
+  two.lab.send('b1.eth0', ping('10.255.97.3', '10.255.96.3', 0))
+  settle(one, two)
+  t.deepEqual(frames(one, 'a1.eth0'), [
+    'aa:aa:0a:ff:60:03 > ee:ee:0a:ff:60:03 10.255.97.3 > 10.255.96.3 ttl 62 tos 0x0 len 32 DF icmp 0/0 rest 0.7.0.1'
+  ])
+  one.lab.send('a1.eth0', ping('10.255.96.3', '10.255.96.4'))
+  settle(one, two)
+  t.deepEqual(frames(one, 'a2.eth0'), [
+    'aa:aa:0a:ff:60:04 > ee:ee:0a:ff:60:04 10.255.96.3 > 10.255.96.4 ttl 63 tos 0x0 len 32 DF icmp 8/0 rest 0.7.0.1'
+  ])
+  t.is(one.lab.drops('no-remote') + two.lab.drops('no-remote'), 0)
+})
+
+test('every link answers ARP for the address that all of them share, and with its own MAC address', (t) => {
+  const [one] = cells()
+  for (const [port, address] of [['a1.eth0', '10.255.96.3'], ['a2.eth0', '10.255.96.4']] as const) {
+    one.lab.send(port, Uint8Array.from(arpFrame({ senderMac: macOf('ee:ee', address), sender: address, target: '169.254.0.1' })))
+    one.lab.run()
+    const [host, container] = [macOf('aa:aa', address), macOf('ee:ee', address)]
+    t.deepEqual(frames(one, port), [`${host} > ${container} arp 2 169.254.0.1 (${host}) > ${address} (${container})`])
+  }
+})
+
+test('without a neighbour entry the router asks the container, in the name of that address', (t) => {
+  const [one] = cells()
+  one.lab.apply({ op: 'neigh.del', dev: 's-010255096004', address: '10.255.96.4' })
+  one.lab.send('a1.eth0', ping('10.255.96.3', '10.255.96.4'))
+  one.lab.run()
+  t.deepEqual(frames(one, 'a2.eth0'), [
+    'aa:aa:0a:ff:60:04 > ff:ff:ff:ff:ff:ff arp 1 169.254.0.1 (aa:aa:0a:ff:60:04) > 10.255.96.4 (00:00:00:00:00:00)'
+  ])
+})
+
+test('one route, one neighbour and one entry a remote cell', (t) => {
+  const [one] = cells()
+  const routes = [...one.lab.network.show({ show: 'route', router: 'cell' })] as RouteRow[]
+  t.deepEqual(routes.map(({ dst, gateway, dev, flags, scope, prefsrc }) => ({ dst, gateway, dev, flags, scope, prefsrc })), [
+    { dst: '10.255.96.3', gateway: undefined, dev: 's-010255096003', flags: [], scope: 'link', prefsrc: '169.254.0.1' },
+    { dst: '10.255.96.4', gateway: undefined, dev: 's-010255096004', flags: [], scope: 'link', prefsrc: '169.254.0.1' },
+    { dst: '10.255.97.0/24', gateway: '10.255.97.0', dev: 'silk-vtep', flags: ['onlink'], scope: undefined, prefsrc: undefined }
+  ])
+  const neighbors = [...one.lab.network.show({ show: 'neigh', dev: 'silk-vtep' })] as NeighRow[]
+  t.deepEqual(neighbors, [{ dst: '10.255.97.0', dev: 'silk-vtep', lladdr: 'ee:ee:0a:ff:61:00', state: ['PERMANENT'], router: 'cell' }])
+  const [vxlan] = [...one.lab.network.show({ show: 'vxlan' })].filter((row) => row !== undefined) as VxlanRow[]
+  t.deepEqual(vxlan!.peers, [{ dst: TWO, flood: false, entries: 1, unreachable: 0 }])
+  const [address] = [...one.lab.network.show({ show: 'addr', dev: 's-010255096003' })] as AddrRow[]
+  t.like(address!.addr_info[0], { local: '169.254.0.1', address: '10.255.96.3', prefixlen: 32 })
+})
+
+test('a container that goes takes nothing of the others with it, though they share the near end', (t) => {
+  for (const how of ['addr', 'interface', 'down'] as const) {
+    const [one, two] = cells()
+    if (how === 'addr') one.lab.apply({ op: 'addr.del', dev: 's-010255096003', prefix: '169.254.0.1/32' })
+    else if (how === 'interface') one.lab.apply({ op: 'interface.del', router: 'cell', name: 's-010255096003' })
+    else one.lab.apply({ op: 'link.set', dev: 's-010255096003', router: 'cell', up: false })
+    two.lab.send('b1.eth0', ping('10.255.97.3', '10.255.96.4'))
+    settle(one, two)
+    t.is(frames(one, 'a2.eth0').length, 1, how)
+    two.lab.send('b1.eth0', ping('10.255.97.3', '10.255.96.3'))
+    settle(one, two)
+    t.is(frames(one, 'a1.eth0').length, 0, how)
+    t.deepEqual(frames(two, 'b1.eth0').map((line) => line.split(' ').slice(3, 6).join(' ')), ['10.255.96.0 > 10.255.97.3'], how)
+    one.lab.send('a2.eth0', Uint8Array.from(arpFrame({ senderMac: macOf('ee:ee', '10.255.96.4'), sender: '10.255.96.4', target: '169.254.0.1' })))
+    one.lab.run()
+    t.is(frames(one, 'a2.eth0').length, 1, how)
+  }
+})
