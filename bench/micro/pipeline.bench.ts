@@ -13,6 +13,7 @@ import type { Operation } from '../../src/network/operations.js'
 import { VNET_HDR } from '../../src/core/layout.js'
 import { CTL_PORT_BUDGET } from '../../src/port/rings.js'
 import { udpFrame } from '../frames.js'
+import { threadCpuTime } from '../../src/native.js'
 import { single, type Goal } from '../result.js'
 import { median } from '../statistics.js'
 import { allocationOf, report, timeLoop } from './measure.js'
@@ -56,8 +57,8 @@ const open = (operations: Operation[]): Made => {
   return { network, io: io!, tags }
 }
 
-const bridge = (name: string): Operation => ({
-  op: 'bridge.add', name, mac: `02:00:00:00:00:0${name.slice(-1)}`, mtu: 1500, ageing_time: 300, fdb_max_learned: 65536
+const bridge = (name: string, stations = 65536): Operation => ({
+  op: 'bridge.add', name, mac: `02:00:00:00:00:0${name.slice(-1)}`, mtu: 1500, ageing_time: 300, fdb_max_learned: stations
 })
 
 const port = (name: string, of: string, handle: number): Operation => ({
@@ -81,6 +82,27 @@ const exchanges = (network: Network, flows: number, gateways: readonly string[] 
 
 const bridgeOf = (flows: number): Made => {
   const made = open([bridge('b1'), port('one', 'b1', 0), port('other', 'b1', 1)])
+  made.io.load(exchanges(made.network, flows, undefined))
+  return made
+}
+
+/**
+ * The flows among so many stations that the bridge knows. Growing is part of it: how long the longest learning took is how long nothing was
+ * forwarded, as the table moves into one of twice the size.
+ */
+const bridgeAmong = (flows: number, stations: number): Made => {
+  const made = open([bridge('b1', stations + 2 * flows), port('one', 'b1', 0), port('other', 'b1', 1)])
+  const { fdb, clock } = made.network.engine
+  const ids = made.network.resolvePorts(['one', 'other']).map((p) => p.id)
+  let longest = 0
+  for (let i = 0; i < stations; i++) {
+    const begin = threadCpuTime()
+    fdb.learn(0, 0, 0x4202, Math.imul(i, 0x9e3779b1), ids[i & 1]!, clock.second)
+    longest = Math.max(longest, threadCpuTime() - begin)
+  }
+  if (fdb.learnedCount(0) !== stations) throw new Error(`${fdb.learnedCount(0)} stations are known instead of ${stations}`)
+  report(single('scale', `FDB, ${stations} entries: memory`, 'MiB', [fdb.memoryBytes() / 2 ** 20]))
+  report(single('scale', `FDB, ${stations} entries: longest stop while it grew`, 'ms', [longest / 1e6]))
   made.io.load(exchanges(made.network, flows, undefined))
   return made
 }
@@ -117,7 +139,8 @@ const vxlanOf = (flows: number): Made => {
   return made
 }
 
-const routerOf = (flows: number): Made => {
+/** `others`: further neighbours that are reachable, half of them on each side; their timers run. */
+const routerOf = (flows: number, others = 0): Made => {
   const switches = { forwarding: true, proxy_arp: false, rp_filter: 0, send_redirects: true, bc_forwarding: false }
   const operations: Operation[] = [
     bridge('b1'), bridge('b2'), port('one', 'b1', 0), port('other', 'b2', 1), { op: 'router.add', name: 'r', forwarding: true }
@@ -135,6 +158,13 @@ const routerOf = (flows: number): Made => {
     }
   }
   const made = open(operations)
+  for (let i = 0; i < others; i++) {
+    const side = 1 + (i & 1)
+    const n = FIRST + flows + (i >> 1)
+    made.network.apply({
+      op: 'neigh.add', router: 'r', dev: `eth${side}`, address: stationAddress(side, n), lladdr: stationMac(side, n), nud: 'reachable'
+    })
+  }
   made.io.load(exchanges(made.network, flows, ROUTER_MACS))
   return made
 }
@@ -165,6 +195,12 @@ const measure = async (what: string, made: Made, goal: Goal | undefined): Promis
   report(single('pipeline', `${what}: allocated`, 'B/packet', bytes, NO_ALLOCATION))
   report(single('pipeline', `${what}: collections in ${(ALLOCATION_PACKETS * ALLOCATION_RUNS) / 1e6} M packets`, '', [collections]))
   if (io.sends() > 0) report(single('pipeline', `${what}: packets in a datagram call`, '', [io.arrived() / io.sends()]))
+  verify(made)
+}
+
+/** Throughput alone, for a figure that is taken beside another process's, by turns (run.ts). */
+const measureSpeed = (what: string, made: Made): void => {
+  report(single('scale', what, 'Mpps', timeLoop(turns(made, PACKETS), PACKETS, 5).map((ns) => 1000 / ns)))
   verify(made)
 }
 
@@ -202,6 +238,12 @@ switch (variant) {
   case 'vxlan':
     await measure(label, vxlanOf(flows), goalOf(VXLAN_GOAL, 'joined'))
     break
+  case 'bridge-among':
+    measureSpeed(`bridge, ${flows} flows among ${joined} FDB entries`, bridgeAmong(flows, Number(joined)))
+    break
+  case 'router-among':
+    measureSpeed(`router, ${flows} flows among ${joined} reachable neighbours`, routerOf(flows, Number(joined)))
+    break
   default:
-    throw new Error('pipeline.bench.js replay | bridge FLOWS [joined] | router FLOWS [joined] | vxlan FLOWS [joined]')
+    throw new Error('pipeline.bench.js replay | bridge FLOWS [joined] | router FLOWS [joined] | vxlan FLOWS [joined] | bridge-among FLOWS STATIONS | router-among FLOWS NEIGHBOURS')
 }

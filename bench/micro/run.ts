@@ -1,7 +1,8 @@
 /** Runs the micro-benchmarks, each file (and each variant of the pipeline) in a process of its own. */
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import type { Single } from '../result.js'
+import { single, type Goal, type Single } from '../result.js'
+import { report } from './measure.js'
 
 /** File and arguments. */
 const BENCHES: readonly (readonly string[])[] = [
@@ -10,20 +11,60 @@ const BENCHES: readonly (readonly string[])[] = [
   ['pipeline', 'bridge', '1', 'joined'], ['pipeline', 'router', '1', 'joined'],
   ['pipeline', 'vxlan', '1', 'joined'], ['pipeline', 'vxlan', '256', 'joined'], ['pipeline', 'vxlan', '1']
 ]
-export const MICRO_GROUPS = ['codecs', 'tables', 'pipeline'] as const
+
+/** What a large table costs: the same flows among many entries and among few, by turns, as a machine drifts. */
+interface Comparison {
+  what: string
+  variant: string
+  many: number
+  few: number
+  goal?: Goal
+}
+const FLOWS = '256'
+const COMPARISON_RUNS = 5
+const COMPARISONS: readonly Comparison[] = [
+  { what: 'bridge', variant: 'bridge-among', many: 1_000_000, few: 1000, goal: { bound: 'at least', value: 0.95 } },
+  { what: 'router', variant: 'router-among', many: 100_000, few: 1000 }
+]
+
+export const MICRO_GROUPS = ['codecs', 'tables', 'pipeline', 'scale'] as const
+
+/** What a file has reported; throws when it fails. */
+const runFile = async (file: string, args: readonly string[]): Promise<Single[]> => {
+  const results: Single[] = []
+  const child = fork(fileURLToPath(new URL(`./${file}.bench.js`, import.meta.url)), args, { execArgv: ['--expose-gc'] })
+  child.on('message', (result) => results.push(result as Single))
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', resolve)
+  })
+  if (code !== 0) throw new Error(`bench/micro/${file}.bench.ts ${args.join(' ')}: exit ${code}`)
+  return results
+}
+
+/** Every row of both sides with the figures of all its processes, then the ratio of their throughput (Mpps). */
+const compare = async ({ what, variant, many, few, goal }: Comparison): Promise<Single[]> => {
+  const runs = new Map<string, Single>()
+  const ratios: number[] = []
+  for (let i = 0; i < COMPARISON_RUNS; i++) {
+    const speed: number[] = []
+    for (const entries of [few, many]) {
+      for (const row of await runFile('pipeline', [variant, FLOWS, String(entries)])) {
+        if (row.unit === 'Mpps') speed.push(row.median)
+        runs.set(row.what, single(row.group, row.what, row.unit, [...runs.get(row.what)?.runs ?? [], row.median]))
+      }
+    }
+    ratios.push(speed[1]! / speed[0]!)
+  }
+  const ratio = single('scale', `${what}, ${FLOWS} flows: throughput among ${many} entries against ${few}`, 'ratio', ratios, goal)
+  report(ratio)
+  return [...runs.values(), ratio]
+}
 
 /** Runs the named groups; they print as they go. Throws when one of them fails. */
 export const runMicro = async (groups: readonly string[] = MICRO_GROUPS): Promise<Single[]> => {
   const results: Single[] = []
-  for (const [file, ...args] of BENCHES) {
-    if (!groups.includes(file!)) continue
-    const child = fork(fileURLToPath(new URL(`./${file}.bench.js`, import.meta.url)), args, { execArgv: ['--expose-gc'] })
-    child.on('message', (result) => results.push(result as Single))
-    const code = await new Promise<number | null>((resolve, reject) => {
-      child.once('error', reject)
-      child.once('close', resolve)
-    })
-    if (code !== 0) throw new Error(`bench/micro/${file}.bench.ts ${args.join(' ')}: exit ${code}`)
-  }
+  for (const [file, ...args] of BENCHES) if (groups.includes(file!)) results.push(...await runFile(file!, args))
+  if (groups.includes('scale')) for (const comparison of COMPARISONS) results.push(...await compare(comparison))
   return results
 }

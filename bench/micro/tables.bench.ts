@@ -5,10 +5,10 @@
 import { threadCpuTime } from '../../src/native.js'
 import { createFdb } from '../../src/table/fdb.js'
 import { Fib } from '../../src/table/fib.js'
-import { createNeighbors } from '../../src/table/neighbors.js'
+import { createNeighbors, NUD_REACHABLE } from '../../src/table/neighbors.js'
 import { networkOf } from '../../src/wire/ip4.js'
 import { single } from '../result.js'
-import { report, reportLoop } from './measure.js'
+import { report, reportLoop, timeLoop } from './measure.js'
 
 const LOOKUPS = 1 << 20
 /** Questions asked in turn; more than fit into the caches beside a large table would measure themselves. */
@@ -86,7 +86,25 @@ const benchNeighbors = (entries: number): void => {
   }, LOOKUPS)
 }
 
-for (const stations of [16, 1024, 100_000]) benchFdb(stations)
+/** Reachable neighbours are looked at once in 15 to 45 seconds each: what that takes of each second, asked as often as the loop turns. */
+const benchNeighborTimers = (entries: number): void => {
+  const random = createRandom(entries)
+  const neighbors = createNeighbors({ gcThresh3: entries, seed: 1 })
+  const time = new Float64Array(1)
+  const reachableTime = (): number => 15_000 + ((random() >>> 0) % 30_000)
+  const begin = threadCpuTime()
+  for (let i = 0; i < entries; i++) neighbors.setState(neighbors.create(i & 3, 0x0a000000 + i, 0), NUD_REACHABLE, reachableTime())
+  report(single('tables', `neighbours, fill ${entries}`, 'ms', [(threadCpuTime() - begin) / 1e6]))
+  const visit = (row: number, now: number): void => neighbors.setState(row, NUD_REACHABLE, now + reachableTime())
+  const SECONDS = 60
+  const loop = (): void => {
+    for (let i = 0; i < SECONDS * 1000; i++) neighbors.expire((time[0] = time[0]! + 1), visit)
+  }
+  report(single('tables', `neighbour timers, ${entries} reachable`, 'µs in a second', timeLoop(loop, SECONDS).map((ns) => ns / 1000)))
+}
+
+for (const stations of [16, 1024, 100_000, 1_000_000]) benchFdb(stations)
 for (const prefixes of [10, 10_000, 1_000_000]) benchFib(prefixes)
-for (const entries of [16, 8192]) benchNeighbors(entries)
+for (const entries of [16, 8192, 100_000]) benchNeighbors(entries)
+for (const entries of [16, 100_000]) benchNeighborTimers(entries)
 if (sink === 0.5) process.stdout.write('')
