@@ -20,7 +20,8 @@ const placeOf = (packets: Packets, p: number, i: number): number => {
   return at + headers + Math.floor((i - headers) / size) * stride + ((i - headers) % size)
 }
 
-const bytesOf = (packets: Packets, p: number): number[] => Array.from({ length: packets.length[p]! }, (_, i) => packets.bytes[placeOf(packets, p, i)]!)
+const bytesOf = (packets: Packets, p: number): number[] => Array.from({ length: packets.length[p]! },
+  (_, i) => packets.bytes[placeOf(packets, p, i)]!)
 
 interface Known {
   p: number
@@ -35,10 +36,12 @@ type Step =
 const sized = fc.record({ size: fc.integer({ min: 1, max: 3000 }), pieces: fc.integer({ min: 1, max: 6 }), gap: fc.nat(80) })
 
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant('receive' as const), sizes: fc.array(sized, { minLength: 1, maxLength: 5 }), seed: fc.nat(255) }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('receive' as const),
+    sizes: fc.array(sized, { minLength: 1, maxLength: 5 }), seed: fc.nat(255) }) },
   { weight: 1, arbitrary: sized.chain((s) => fc.nat(255).map((seed): Step => ({ kind: 'whole', ...s, seed }))) },
   { weight: 9, arbitrary: fc.record({
-    kind: fc.constantFrom('copy' as const, 'writable' as const, 'small' as const, 'linearize' as const, 'end' as const, 'write' as const), which: fc.nat(1000), how: fc.nat(1000)
+    kind: fc.constantFrom('copy' as const, 'writable' as const, 'small' as const, 'linearize' as const, 'end' as const,
+      'write' as const), which: fc.nat(1000), how: fc.nat(1000)
   }) }
 )
 
@@ -119,7 +122,8 @@ const run = (packets: Packets, steps: readonly Step[]): Known[] => {
           const moved = packets.moveToSmall(p)
           if (moved !== packets.slot[p]! >= packets.largeSlots) throw new Error('where is it?')
           if (moved && packets.length[p]! > SMALL_DATA) throw new Error('too large for a small slot')
-          if (moved && (packets.flags[p]! & (F_SLICE | F_SHARED)) !== 0 && packets.start[p] !== before.start) throw new Error('a slot of its own, and a slice')
+          if (moved && (packets.flags[p]! & (F_SLICE | F_SHARED)) !== 0 &&
+            packets.start[p] !== before.start) throw new Error('a slot of its own, and a slice')
           break
         }
         case 'linearize':
@@ -149,7 +153,8 @@ const run = (packets: Packets, steps: readonly Step[]): Known[] => {
 
 test('whatever is done with slices, copies and pieces: every packet keeps its bytes, and all end once', (t) => {
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 60 }), fc.constantFrom({ packets: 64, largeSlots: 8, smallSlots: 8 }, { packets: 9, largeSlots: 2, smallSlots: 1 }), (steps, pool) => {
+    fc.property(fc.array(step, { maxLength: 60 }), fc.constantFrom({ packets: 64, largeSlots: 8, smallSlots: 8 },
+      { packets: 9, largeSlots: 2, smallSlots: 1 }), (steps, pool) => {
       const packets = createPackets(pool)
       for (const { p } of run(packets, steps)) packets.delivered(p)
       if (packets.packetsInUse() !== 0 || balanceOf(packets) !== 0) throw new Error('balance')

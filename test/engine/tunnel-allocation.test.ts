@@ -5,7 +5,8 @@ import { runInNewContext } from 'node:vm'
 import type { Packets } from '../../src/core/packets.js'
 import { VNET_HDR } from '../../src/core/layout.js'
 import { createNetwork } from '../../src/network/network.js'
-import { CTL_RX_COUNT, CTL_RX_SLOTS, CTL_TX_FAILED, DATAGRAM_LEAD, RX_META, RX_STRIDE, type Rings, SENDER_LEAD } from '../../src/port/rings.js'
+import { CTL_RX_COUNT, CTL_RX_SLOTS, CTL_TX_FAILED, DATAGRAM_LEAD, RX_META, RX_STRIDE, type Rings,
+  SENDER_LEAD } from '../../src/port/rings.js'
 import { fold, sumBytes } from '../../src/wire/checksum.js'
 import { ethernet, ipv4, tcp, udp, zeros } from '../oracle/naive-frames.js'
 import { partial } from '../offload/naive-cut.js'
@@ -64,10 +65,13 @@ const createLoop = (arrivals: readonly Arrival[]): { turn: () => void; sent: () 
     })
   })
   network.apply({ op: 'bridge.add', name: 'br0', mac: '02:00:00:00:00:01', mtu: 1450, ageing_time: 300, fdb_max_learned: 0 })
-  network.apply({ op: 'port.add', name: 'a.eth0', bridge: 'br0', mtu: 1450, handle: 1, vnet_header: VNET_HDR, offloads: ALL_OFFLOADS, mac: '02:00:00:00:00:00', netns: '', ifname: 'eth0' })
+  network.apply({ op: 'port.add', name: 'a.eth0', bridge: 'br0', mtu: 1450, handle: 1, vnet_header: VNET_HDR,
+    offloads: ALL_OFFLOADS, mac: '02:00:00:00:00:00', netns: '', ifname: 'eth0' })
   network.apply({
-    op: 'vxlan.add', name: 'vxlan1', bridge: 'br0', mac: '02:00:00:00:42:01', mtu: 1450, id: 42, local: '192.168.77.1', dstport: 4789, srcport: [1, 2], learning: true, proxy: false,
-    neigh_suppress: false, ttl: 64, tos: 0, df: 'unset', udpcsum: true, ageing: 300, maxaddress: 0, l2miss: false, l3miss: false, gbp: false, inner_vlan: 'pass', netns: '', family: 4,
+    op: 'vxlan.add', name: 'vxlan1', bridge: 'br0', mac: '02:00:00:00:42:01', mtu: 1450, id: 42, local: '192.168.77.1',
+      dstport: 4789, srcport: [1, 2], learning: true, proxy: false,
+    neigh_suppress: false, ttl: 64, tos: 0, df: 'unset', udpcsum: true, ageing: 300, maxaddress: 0, l2miss: false, l3miss: false,
+      gbp: false, inner_vlan: 'pass', netns: '', family: 4,
     receive: [RECEIVE], send: [101, 102, 103, 104], send_df: [], gso: true
   })
   network.apply({ op: 'fdb.append', mac: '00:00:00:00:00:00', dev: 'vxlan1', dst: '192.168.77.2' })
@@ -85,12 +89,14 @@ const createLoop = (arrivals: readonly Arrival[]): { turn: () => void; sent: () 
 
 const NONE = new Uint8Array(VNET_HDR)
 const segment = (to: string, from: string, n: number, size: number, flags = 0x10): number[] =>
-  ethernet(to, from, 0x0800, ipv4(6, '10.0.0.1', '10.0.0.2', tcp('10.0.0.1', 1, '10.0.0.2', 2, zeros(size), { seq: n * size, flags }), { id: n }))
+  ethernet(to, from, 0x0800, ipv4(6, '10.0.0.1', '10.0.0.2',
+    tcp('10.0.0.1', 1, '10.0.0.2', 2, zeros(size), { seq: n * size, flags }), { id: n }))
 const datagram = (to: string, from: string, n: number, size: number): number[] =>
   ethernet(to, from, 0x0800, ipv4(17, '10.0.0.1', '10.0.0.2', udp('10.0.0.1', n, '10.0.0.2', 2, zeros(size))))
 
 const block = (frames: readonly number[][]): Arrival => ({
-  tag: 'socket', bytes: Uint8Array.from(frames.flatMap((f) => [...VNI(42), ...f])), vnet: NONE, gso: frames.length > 1 ? 8 + frames[0]!.length : 0
+  tag: 'socket', bytes: Uint8Array.from(frames.flatMap((f) => [...VNI(42), ...f])), vnet: NONE,
+    gso: frames.length > 1 ? 8 + frames[0]!.length : 0
 })
 const count = (n: number): number[] => Array.from({ length: n }, (_, i) => i)
 
@@ -104,7 +110,8 @@ const LOADS: Record<string, Arrival[]> = {
   'datagrams into a tunnel': [{ tag: 'port', bytes: Uint8Array.from(datagram(BEHIND, LOCAL, 1, 18)), vnet: NONE, gso: 0 }],
   'single datagrams out of it': [block([datagram(LOCAL, BEHIND, 1, 18)])],
   'runs of segments': [block(count(40).map((n) => segment(LOCAL, BEHIND, n, 1396)))],
-  'runs, flooded and in pieces': [block([...count(10).map((n) => segment('ff:ff:ff:ff:ff:ff', BEHIND, n, 1000)), ...count(9).map((n) => segment(LOCAL, BEHIND, n, 1000))])],
+  'runs, flooded and in pieces': [block([...count(10).map((n) => segment('ff:ff:ff:ff:ff:ff', BEHIND, n, 1000)),
+    ...count(9).map((n) => segment(LOCAL, BEHIND, n, 1000))])],
   'datagrams of many flows': [block(count(60).map((n) => datagram(LOCAL, BEHIND, n, 18)))],
   'datagrams of a size that is no multiple of four': [block(count(60).map((n) => datagram(LOCAL, BEHIND, n, 19)))],
   'a bit of everything': [superFrame, block(count(20).map((n) => segment(LOCAL, BEHIND, n, 1395))), block([datagram(LOCAL, BEHIND, 1, 18)])]

@@ -80,7 +80,8 @@ export const TUNNEL = 'vxlan1'
 export const OWN_MAC = '02:00:00:00:42:01'
 
 /** A bridge br0 and VXLAN 42 in it as vxlan1. */
-export const createMachine = ({ address = '192.168.77.1', pool, sockets = 4, bridgeMtu = 9000, ports = {}, coalesce = true, ...more }: MachineOptions = {}): Machine => {
+export const createMachine = ({ address = '192.168.77.1', pool, sockets = 4, bridgeMtu = 9000, ports = {}, coalesce = true,
+  ...more }: MachineOptions = {}): Machine => {
   const lab = createMemoryLab(1, pool, { coalesce })
   const { io } = lab
   lab.apply({ op: 'bridge.add', name: BRIDGE, mac: '02:00:00:00:00:01', mtu: bridgeMtu, ageing_time: 300, fdb_max_learned: 0 })
@@ -90,9 +91,11 @@ export const createMachine = ({ address = '192.168.77.1', pool, sockets = 4, bri
   const send = open(sockets)
   const sendDf = open(sockets)
   lab.apply({
-    op: 'vxlan.add', name: TUNNEL, bridge: BRIDGE, mac: OWN_MAC, mtu: bridgeMtu, id: 42, local: address, dstport: 4789, srcport: [49152, 65535],
+    op: 'vxlan.add', name: TUNNEL, bridge: BRIDGE, mac: OWN_MAC, mtu: bridgeMtu, id: 42, local: address, dstport: 4789,
+      srcport: [49152, 65535],
     learning: true, proxy: false, neigh_suppress: false, ttl: 0, tos: 0, df: 'unset', udpcsum: true, ageing: 300, maxaddress: 0,
-    l2miss: false, l3miss: false, gbp: false, inner_vlan: 'pass', netns: '', family: 4, receive: [receive], send, send_df: sendDf, gso: true, ...more
+    l2miss: false, l3miss: false, gbp: false, inner_vlan: 'pass', netns: '', family: 4, receive: [receive], send, send_df: sendDf,
+      gso: true, ...more
   })
   let call = 0
   return {

@@ -6,37 +6,9 @@ import test from 'ava'
 import { arp, be16, be32, ethernet, hexBytes, ipv4, ipv6, tcp, udp } from '../oracle/naive-frames.js'
 import { naiveSum } from '../oracle/naive-checksum.js'
 import { complete, naiveCut, partial } from '../offload/naive-cut.js'
-import type { FdbRow } from '../../src/network/operations.js'
 import { GSO_TCPV4, GSO_TCPV6 } from '../../src/core/layout.js'
-import { allDrops, ALL_OFFLOADS, BRIDGE, createMachine, type Machine, type MachineOptions, OWN_MAC, seen, TUNNEL, VNI, whole } from './tunnel-lab.js'
-
-const LOCAL = '02:00:00:00:0a:01'
-const BEHIND = '02:00:00:00:0b:01'
-const EVERYBODY = 'ff:ff:ff:ff:ff:ff'
-const PORT = 'a.eth0'
-
-const machine = (more: MachineOptions = {}): Machine => {
-  const m = createMachine({ ports: { [PORT]: { vnet: true, offloads: ALL_OFFLOADS }, 'b.eth0': {} }, ...more })
-  m.lab.send(PORT, Uint8Array.from(ethernet(BEHIND, LOCAL, 0x88b5, [0])), {}) // the bridge knows LOCAL
-  m.run()
-  m.sent()
-  m.lab.taken('b.eth0')
-  return m
-}
-
-/** Drops since the machine was made ready. */
-const dropsOf = (m: Machine, before: Record<string, number>): Record<string, number> =>
-  Object.fromEntries(Object.entries(allDrops(m.lab)).map(([reason, n]): [string, number] => [reason, n - (before[reason] ?? 0)]).filter(([, n]) => n > 0))
-
-/** Lets one datagram arrive: what came out of the port, and why something did not. */
-const arrive = (m: Machine, bytes: readonly number[], more: Parameters<Machine['arrive']>[1] = {}): { out: number[][]; drops: Record<string, number> } => {
-  const before = allDrops(m.lab)
-  m.arrive(bytes, more)
-  m.run()
-  return { out: m.lab.taken(PORT).flatMap(seen), drops: dropsOf(m, before) }
-}
-
-const selfOf = (m: Machine): string[] => ([...m.lab.network.show({ show: 'fdb', dev: TUNNEL, self: true })] as FdbRow[]).map((r) => `${r.mac} ${r.dst}`)
+import { arrive, BEHIND, dropsOf, EVERYBODY, LOCAL, machine, PORT, selfOf } from './tunnel-arrivals.js'
+import { allDrops, type MachineOptions, OWN_MAC, seen, TUNNEL, VNI, whole } from './tunnel-lab.js'
 
 const FRAME = ethernet(LOCAL, BEHIND, 0x88b5, [1, 2, 3, 4])
 
@@ -71,7 +43,8 @@ const HEADERS: [what: string, header: string, options: MachineOptions, reason: s
 for (const [what, header, options, reason] of HEADERS) {
   test(`header: ${what}`, (t) => {
     const m = machine(options)
-    t.deepEqual(arrive(m, [...hexBytes(header), ...FRAME]), reason === '' ? { out: [FRAME], drops: {} } : { out: [], drops: { [reason]: 1 } })
+    t.deepEqual(arrive(m, [...hexBytes(header), ...FRAME]),
+      reason === '' ? { out: [FRAME], drops: {} } : { out: [], drops: { [reason]: 1 } })
     t.is(m.lab.held(), 0)
     const rx = m.lab.network.stats().ports.find((p) => p.name === TUNNEL)!.rx_packets
     t.is(rx, reason === '' ? 1 : 0)
@@ -87,7 +60,8 @@ test('shorter than its header', (t) => {
 
 test('the frame is shorter than its header; of 14 bytes it is one', (t) => {
   const m = machine()
-  for (const length of [0, 1, 13]) t.deepEqual(arrive(m, [...VNI(42), ...FRAME.slice(0, length)]), { out: [], drops: { 'vxlan-inner-malformed': 1 } })
+  for (const length of [0, 1, 13]) t.deepEqual(arrive(m, [...VNI(42), ...FRAME.slice(0, length)]),
+    { out: [], drops: { 'vxlan-inner-malformed': 1 } })
   t.deepEqual(arrive(m, [...VNI(42), ...FRAME.slice(0, 14)]).out, [FRAME.slice(0, 14)])
 })
 
@@ -95,7 +69,8 @@ test('source addresses: its own, no station\'s, the bridge\'s', (t) => {
   const m = machine()
   const from = (source: string): number[] => [...VNI(42), ...ethernet(LOCAL, source, 0x88b5, [1])]
   t.deepEqual(arrive(m, from(OWN_MAC)), { out: [], drops: { 'vxlan-own-source': 1 } })
-  for (const source of [EVERYBODY, '01:00:5e:00:00:01', '00:00:00:00:00:00']) t.deepEqual(arrive(m, from(source)), { out: [], drops: { 'source-mac-invalid': 1 } })
+  for (const source of [EVERYBODY, '01:00:5e:00:00:01', '00:00:00:00:00:00']) t.deepEqual(arrive(m, from(source)),
+    { out: [], drops: { 'source-mac-invalid': 1 } })
   t.deepEqual(selfOf(m), [])
   t.is(arrive(m, from('02:00:00:00:00:01')).out.length, 1, 'the bridge itself behind the tunnel')
   t.is(arrive(m, from(LOCAL)).out.length, 0, 'it seems to have moved behind the tunnel')
@@ -128,7 +103,8 @@ test('VNIs are told apart, also within one piece', (t) => {
   t.deepEqual(lab.taken('c.eth0').map((f) => f.bytes[14]), [1, 4, 5])
   t.like(dropsOf(m, reasons), { 'vxlan-vni-unknown': 1 })
   t.deepEqual(whole(lab), before)
-  for (const [name, packets] of [[TUNNEL, 2], ['vxlan2', 3]] as const) t.is(lab.network.stats().ports.find((p) => p.name === name)!.rx_packets, packets)
+  for (const [name, packets] of [[TUNNEL, 2], ['vxlan2',
+    3]] as const) t.is(lab.network.stats().ports.find((p) => p.name === name)!.rx_packets, packets)
 })
 
 // RFC 6040 4.2 as the kernel does it: inner mark by outer mark; -1: dropped
@@ -181,7 +157,8 @@ test('congestion: what has no mark passes, a truncated header does not, a wrong 
 
 test('congestion marks of a run: on every segment', (t) => {
   const m = machine()
-  const list = [0, 1, 2].map((n) => ethernet(LOCAL, BEHIND, 0x0800, ipv4(6, '10.0.0.1', '10.0.0.2', tcp('10.0.0.1', 1, '10.0.0.2', 2, be32(n), { seq: n * 4 }), { tos: 2 })))
+  const list = [0, 1, 2].map((n) => ethernet(LOCAL, BEHIND, 0x0800,
+    ipv4(6, '10.0.0.1', '10.0.0.2', tcp('10.0.0.1', 1, '10.0.0.2', 2, be32(n), { seq: n * 4 }), { tos: 2 })))
   const { out } = arrive(m, list.flatMap((f) => [...VNI(42), ...f]), { gso: 8 + list[0]!.length, tos: 3 })
   t.deepEqual(out.map((f) => f[15]), [3, 3, 3])
   t.true(out.every((f) => naiveSum(f.slice(14, 34)) === 0xffff))
@@ -192,7 +169,8 @@ const transport = (v6: boolean, isTcp: boolean, size: number, tags = 0): { frame
   const data = Array.from({ length: size }, (_, i) => (i * 7) & 255)
   const l4 = isTcp ? tcp('0.0.0.0', 40000, '0.0.0.0', 5201, data, { seq: 1000, flags: 0x18 }) : udp('0.0.0.0', 40000, '0.0.0.0', 5201, data)
   const tag = Array.from({ length: tags }, (_, i) => [...be16(tags - i === 2 ? 0x88a8 : 0x8100), 0, 5]).flat()
-  const untagged = v6 ? ethernet(LOCAL, BEHIND, 0x86dd, ipv6(isTcp ? 6 : 17, 'fd000000000000000000000000000001', 'fd000000000000000000000000000002', []))
+  const untagged = v6 ? ethernet(LOCAL, BEHIND, 0x86dd,
+    ipv6(isTcp ? 6 : 17, 'fd000000000000000000000000000001', 'fd000000000000000000000000000002', []))
     : ethernet(LOCAL, BEHIND, 0x0800, ipv4(isTcp ? 6 : 17, '10.0.0.1', '10.0.0.2', []))
   const head = [...untagged.slice(0, 12), ...tag, ...untagged.slice(12)]
   return { frame: complete([...head, ...l4], head.length, isTcp), l4: head.length }
@@ -264,7 +242,8 @@ test('pieces whose datagrams have a size that is no multiple of four', (t) => {
   for (let extra = 0; extra < 4; extra++) {
     const m = machine()
     const before = whole(m.lab)
-    const list = Array.from({ length: 9 }, (_, n) => ethernet(LOCAL, BEHIND, 0x88b5, Array.from({ length: 40 + extra }, (_, i) => n * 16 + i)))
+    const list = Array.from({ length: 9 }, (_, n) => ethernet(LOCAL, BEHIND, 0x88b5,
+      Array.from({ length: 40 + extra }, (_, i) => n * 16 + i)))
     const { out, drops } = arrive(m, list.flatMap((f) => [...VNI(42), ...f]), { gso: 8 + list[0]!.length })
     t.deepEqual(out, list)
     t.deepEqual(drops, {})
@@ -276,77 +255,15 @@ test('more datagrams than are looked at in one go; the last one shorter than a h
   for (const last of [0, 1, 7, 8, 20]) {
     const m = machine()
     const before = whole(m.lab)
-    const list = Array.from({ length: 300 }, (_, n) => ethernet(LOCAL, BEHIND, 0x0800, ipv4(17, '10.0.0.1', '10.0.0.2', udp('10.0.0.1', 7, '10.0.0.2', 9, be16(n)), { id: n, flags: 0 })))
-    const bytes = [...list.flatMap((f) => [...VNI(42), ...f]), ...VNI(42).slice(0, last), ...new Array<number>(Math.max(0, last - 8)).fill(1)]
+    const list = Array.from({ length: 300 }, (_, n) => ethernet(LOCAL, BEHIND, 0x0800,
+      ipv4(17, '10.0.0.1', '10.0.0.2', udp('10.0.0.1', 7, '10.0.0.2', 9, be16(n)), { id: n, flags: 0 })))
+    const bytes = [...list.flatMap((f) => [...VNI(42), ...f]), ...VNI(42).slice(0, last),
+      ...new Array<number>(Math.max(0, last - 8)).fill(1)]
     const { out, drops } = arrive(m, bytes, { gso: 8 + list[0]!.length })
     t.deepEqual(out, list)
     t.deepEqual(drops, last === 0 ? {} : { [last < 8 ? 'vxlan-truncated' : 'vxlan-inner-malformed']: 1 })
     t.deepEqual(whole(m.lab), before)
   }
-})
-
-test('stations are learned with their peer, move at once, and static entries say where a station is', (t) => {
-  const m = machine()
-  const from = (source: string, peer: string) => arrive(m, [...VNI(42), ...ethernet(LOCAL, source, 0x88b5, [1])], { source: peer })
-  from(BEHIND, '192.168.77.2')
-  t.deepEqual(selfOf(m), [`${BEHIND} 192.168.77.2`])
-  t.is(from(BEHIND, '192.168.99.3').out.length, 1, 'a peer nobody has heard of')
-  t.deepEqual(selfOf(m), [`${BEHIND} 192.168.99.3`])
-  t.is(m.lab.network.engine.tunnels.counters[0], 1)
-  for (const state of ['static', 'permanent'] as const) {
-    m.lab.apply({ op: 'fdb.replace', mac: BEHIND, dev: TUNNEL, dst: '192.168.77.4', state })
-    t.deepEqual(from(BEHIND, '192.168.77.5'), { out: [], drops: { 'vxlan-station-elsewhere': 1 } })
-    t.is(from(BEHIND, '192.168.77.4').out.length, 1)
-    t.deepEqual(selfOf(m), [`${BEHIND} 192.168.77.4`])
-  }
-  m.lab.apply({ op: 'fdb.replace', mac: BEHIND, dev: TUNNEL, dst: '192.168.77.4', state: 'dynamic' })
-  t.is(from(BEHIND, '192.168.77.6').out.length, 1)
-  t.deepEqual(selfOf(m), [`${BEHIND} 192.168.77.6`])
-  const one = createMachine({ learning: false, ports: { [PORT]: {} } })
-  one.lab.apply({ op: 'fdb.add', mac: BEHIND, dev: TUNNEL, dst: '192.168.77.4' })
-  one.arrive([...VNI(42), ...ethernet(EVERYBODY, BEHIND, 0x88b5, [1])], { source: '192.168.77.5' })
-  one.run()
-  t.is(one.lab.taken(PORT).length, 1, 'without learning nobody looks')
-  t.deepEqual(selfOf(one), [`${BEHIND} 192.168.77.4`])
-})
-
-test('a station in the middle of a piece moves; two peers\' pieces in one turn', (t) => {
-  const m = machine()
-  const frames = (n: number): number[][] => [0, 1, 2].map((i) => ethernet(LOCAL, `02:00:00:00:0d:0${i}`, 0x88b5, [n]))
-  for (const [n, source] of [[1, '192.168.77.2'], [2, '192.168.77.3'], [3, '192.168.77.2']] as const) {
-    const list = frames(n).map((f) => [...VNI(42), ...f])
-    m.arrive(list.flat(), { gso: list[0]!.length, source })
-  }
-  m.run()
-  t.deepEqual(selfOf(m), [0, 1, 2].map((i) => `02:00:00:00:0d:0${i} 192.168.77.2`))
-  t.is(m.lab.network.engine.tunnels.counters[0], 6)
-  t.is(m.lab.taken(PORT).length, 9)
-})
-
-test('maxaddress: frames of a station too many are delivered, and it is not learned', (t) => {
-  const m = machine({ maxaddress: 2 })
-  for (const [i, learned] of [1, 2, 2, 2].entries()) {
-    t.is(arrive(m, [...VNI(42), ...ethernet(LOCAL, `02:00:00:00:0d:0${i}`, 0x88b5, [1])]).out.length, 1)
-    t.is(selfOf(m).length, learned)
-  }
-  t.is(m.lab.network.engine.tunnels.counters[4], 2)
-})
-
-test('a frame for a station behind the same tunnel is not sent back, whoever the peer is; its sender is learned', (t) => {
-  const m = machine()
-  arrive(m, [...VNI(42), ...ethernet(LOCAL, '02:00:00:00:0d:01', 0x88b5, [1])], { source: '192.168.77.3' })
-  t.deepEqual(arrive(m, [...VNI(42), ...ethernet('02:00:00:00:0d:01', BEHIND, 0x88b5, [1])]), { out: [], drops: { 'same-port': 1 } })
-  t.deepEqual(m.sent(), [])
-  t.is(selfOf(m).length, 2)
-})
-
-test('the tunnel\'s own address is the bridge\'s: nothing is sent, nothing flooded', (t) => {
-  const m = machine()
-  t.deepEqual(arrive(m, [...VNI(42), ...ethernet(OWN_MAC, BEHIND, 0x88b5, [1])]).out, [])
-  m.lab.send(PORT, Uint8Array.from(ethernet(OWN_MAC, LOCAL, 0x88b5, [1])), {})
-  m.run()
-  t.deepEqual(m.sent(), [])
-  t.deepEqual(m.lab.taken('b.eth0'), [])
 })
 
 test('a port that is down takes nothing', (t) => {
@@ -359,7 +276,8 @@ test('group policy: the mark of a packet goes from tunnel to tunnel where it is 
   for (const [gbp, sent] of [[true, '8848001200002b00'], [false, '0800000000002b00']] as const) {
     const m = machine({ gbp: true })
     const { options } = m.lab.network.registry.vxlan(TUNNEL)
-    m.lab.apply({ ...options, name: 'vxlan2', id: 43, mac: '02:00:00:00:43:01', gbp }, { op: 'fdb.append', mac: '00:00:00:00:00:00', dev: 'vxlan2', dst: '192.168.77.9' })
+    m.lab.apply({ ...options, name: 'vxlan2', id: 43, mac: '02:00:00:00:43:01', gbp },
+      { op: 'fdb.append', mac: '00:00:00:00:00:00', dev: 'vxlan2', dst: '192.168.77.9' })
     m.arrive([...hexBytes('88ff001200002a00'), ...ethernet(EVERYBODY, BEHIND, 0x88b5, [1])])
     m.run()
     t.deepEqual(m.sent().map((d) => Buffer.from(d.bytes.slice(0, 8)).toString('hex')), [sent])
@@ -374,24 +292,15 @@ test('group policy: the mark of a packet goes from tunnel to tunnel where it is 
 test('packets of a piece keep their own marks', (t) => {
   const m = machine({ gbp: true })
   const { options } = m.lab.network.registry.vxlan(TUNNEL)
-  m.lab.apply({ ...options, name: 'vxlan2', id: 43, mac: '02:00:00:00:43:01' }, { op: 'fdb.append', mac: '00:00:00:00:00:00', dev: 'vxlan2', dst: '192.168.77.9' })
+  m.lab.apply({ ...options, name: 'vxlan2', id: 43, mac: '02:00:00:00:43:01' },
+    { op: 'fdb.append', mac: '00:00:00:00:00:00', dev: 'vxlan2', dst: '192.168.77.9' })
   for (const size of [4, 5]) {
-    const list = [0x11, 0, 0x33].map((id, n) => [id === 0 ? 8 : 0x88, 0, 0, id, 0, 0, 42, 0, ...ethernet(EVERYBODY, BEHIND, 0x88b5, new Array<number>(size).fill(n))])
+    const list = [0x11, 0, 0x33].map((id, n) => [id === 0 ? 8 : 0x88, 0, 0, id, 0, 0, 42, 0,
+      ...ethernet(EVERYBODY, BEHIND, 0x88b5, new Array<number>(size).fill(n))])
     m.arrive(list.flat(), { gso: list[0]!.length })
     m.run()
     t.deepEqual(m.sent().map((d) => d.bytes[3]), [0x11, 0, 0x33])
   }
-})
-
-test('IPv6 peers are learned', (t) => {
-  const m = machine({ family: 6, local: 'fd00::1' })
-  m.arrive([...VNI(42), ...FRAME], { source: 'fd000000000000000000000000000002' })
-  m.run()
-  t.deepEqual(selfOf(m), [`${BEHIND} fd00::2`])
-  m.lab.send(PORT, Uint8Array.from(ethernet(BEHIND, LOCAL, 0x88b5, [1])), {})
-  m.run()
-  t.deepEqual(m.sent().map((d) => [d.to, d.port]), [['fd000000000000000000000000000002', 4789]])
-  t.is(m.lab.network.registry.vxlan(TUNNEL).bridge.name, BRIDGE)
 })
 
 test('no buffers: what is lost is counted, and what is not is right', (t) => {

@@ -17,10 +17,13 @@ const WHOLE = 'whole.eth0'
 const data = (count: number, from: number): number[] => Array.from({ length: count }, (_, i) => ((i + from) * 7 + ((i + from) >> 8)) & 255)
 
 /** Segments of one stream, as they would come from a sender with `size` bytes of room. */
-const stream = (to: string, dst: string, count: number, size = 100, more: object = {}): number[][] => Array.from({ length: count }, (_, n) =>
-  ethernet(to, BEHIND, 0x0800, ipv4(6, SOURCE, dst, tcp(SOURCE, 1000, dst, 80, data(size, n * size), { seq: n * size }), { id: n, ...more })))
+const stream = (to: string, dst: string, count: number, size = 100,
+  more: object = {}): number[][] => Array.from({ length: count }, (_, n) =>
+  ethernet(to, BEHIND, 0x0800, ipv4(6, SOURCE, dst, tcp(SOURCE, 1000, dst, 80, data(size, n * size), { seq: n * size }),
+    { id: n, ...more })))
 
-const datagrams = (to: string, dst: string, count: number, size = 100, more: object = {}): number[][] => Array.from({ length: count }, (_, n) =>
+const datagrams = (to: string, dst: string, count: number, size = 100,
+  more: object = {}): number[][] => Array.from({ length: count }, (_, n) =>
   ethernet(to, BEHIND, 0x0800, ipv4(17, SOURCE, dst, udp(SOURCE, 1000, dst, 80, data(size, n * size)), { id: n, ...more })))
 
 /** A bridge with an address and a router, and a second network behind that. */
@@ -28,9 +31,12 @@ const machine = (more: MachineOptions = {}): Machine => {
   const m = createMachine({ ports: { [WHOLE]: { vnet: true, offloads: ALL_OFFLOADS }, 'plain.eth0': {} }, ...more })
   const options = { mtu: 9000, forwarding: true, proxy_arp: false, rp_filter: 0, send_redirects: true, bc_forwarding: false }
   m.lab.apply(
-    { op: 'addr.add', dev: 'br0', router: 'br0', prefix: '10.0.10.1/24' }, { op: 'neigh.add', dev: 'br0', address: SOURCE, lladdr: BEHIND, nud: 'permanent' },
-    { op: 'router.add', name: 'r', forwarding: true }, { op: 'interface.add', router: 'r', name: 'near', bridge: 'br0', mac: ROUTER, ...options },
-    { op: 'addr.add', dev: 'near', router: 'r', prefix: '10.0.10.254/24' }, { op: 'neigh.add', dev: 'near', router: 'r', address: SOURCE, lladdr: BEHIND, nud: 'permanent' },
+    { op: 'addr.add', dev: 'br0', router: 'br0', prefix: '10.0.10.1/24' },
+      { op: 'neigh.add', dev: 'br0', address: SOURCE, lladdr: BEHIND, nud: 'permanent' },
+    { op: 'router.add', name: 'r', forwarding: true }, { op: 'interface.add', router: 'r', name: 'near', bridge: 'br0',
+      mac: ROUTER, ...options },
+    { op: 'addr.add', dev: 'near', router: 'r', prefix: '10.0.10.254/24' },
+      { op: 'neigh.add', dev: 'near', router: 'r', address: SOURCE, lladdr: BEHIND, nud: 'permanent' },
     { op: 'fdb.append', mac: '00:00:00:00:00:00', dev: TUNNEL, dst: '192.168.77.2' }
   )
   m.lab.send(WHOLE, Uint8Array.from(ethernet(EVERYBODY, LOCAL, 0x88b5, [0])), {})
@@ -134,7 +140,8 @@ test('a run to no connection is refused once', (t) => {
 
 test('pings in one piece are all answered, with their own data', (t) => {
   const m = machine()
-  const list = Array.from({ length: 7 }, (_, n) => ethernet(BRIDGE_MAC, BEHIND, 0x0800, ipv4(1, SOURCE, '10.0.10.1', echo(8, 7, n, data(57, n * 57)))))
+  const list = Array.from({ length: 7 }, (_, n) => ethernet(BRIDGE_MAC, BEHIND, 0x0800,
+    ipv4(1, SOURCE, '10.0.10.1', echo(8, 7, n, data(57, n * 57)))))
   arrive(m, list)
   t.deepEqual(m.sent().map(({ bytes }) => [bytes[42], bytes.slice(50)]), list.map((f) => [0, f.slice(42)]))
 })
@@ -142,7 +149,8 @@ test('pings in one piece are all answered, with their own data', (t) => {
 test('a run that does not fit another tunnel is answered with what its first segment was', (t) => {
   const m = machine()
   const { options } = m.lab.network.registry.vxlan(TUNNEL)
-  m.lab.apply({ ...options, name: 'vxlan2', id: 43, mac: '02:00:00:00:43:01', mtu: 1000 }, { op: 'fdb.add', mac: '02:00:00:00:0e:01', dev: 'vxlan2', dst: '192.168.77.9' })
+  m.lab.apply({ ...options, name: 'vxlan2', id: 43, mac: '02:00:00:00:43:01', mtu: 1000 },
+    { op: 'fdb.add', mac: '02:00:00:00:0e:01', dev: 'vxlan2', dst: '192.168.77.9' })
   const list = stream('02:00:00:00:0e:01', '10.0.10.9', 5, 1400, { flags: 0x4000 })
   // It is known there: said something
   m.arrive([...VNI(43), ...ethernet(EVERYBODY, '02:00:00:00:0e:01', 0x88b5, [0])], { source: '192.168.77.9' })
@@ -158,7 +166,8 @@ test('a run that does not fit another tunnel is answered with what its first seg
 
 test('more pieces than one write takes are put together', (t) => {
   const m = machine()
-  const list = Array.from({ length: 300 }, (_, n) => ethernet(LOCAL, BEHIND, 0x0800, ipv4(6, SOURCE, '10.0.10.3', tcp(SOURCE, 1, '10.0.10.3', 2, be32(n), { seq: n * 4 }), { id: n, flags: 0 })))
+  const list = Array.from({ length: 300 }, (_, n) => ethernet(LOCAL, BEHIND, 0x0800,
+    ipv4(6, SOURCE, '10.0.10.3', tcp(SOURCE, 1, '10.0.10.3', 2, be32(n), { seq: n * 4 }), { id: n, flags: 0 })))
   const before = whole(m.lab)
   arrive(m, list)
   t.deepEqual(m.lab.taken(WHOLE).flatMap(seen), list)

@@ -27,7 +27,8 @@ interface Setting {
 
 /** A bridge with an address, a tunnel, a local port of each kind; a router between it and another bridge with one host. */
 const createRouted = ({ farMtu, farOffloads, capture, coalesce }: Setting): Machine => {
-  const m = createMachine({ coalesce, ports: { 'whole.eth0': { vnet: true, offloads: ALL_OFFLOADS }, 'none.eth0': { vnet: true }, 'plain.eth0': {} } })
+  const m = createMachine({ coalesce, ports: { 'whole.eth0': { vnet: true, offloads: ALL_OFFLOADS }, 'none.eth0': { vnet: true },
+    'plain.eth0': {} } })
   const { lab } = m
   const more = { mtu: 9000, forwarding: true, proxy_arp: false, rp_filter: 0, send_redirects: true, bc_forwarding: false }
   lab.apply(
@@ -50,7 +51,8 @@ const createRouted = ({ farMtu, farOffloads, capture, coalesce }: Setting): Mach
   m.run()
   m.sent()
   for (const port of [...PORTS, 'far.eth0']) lab.taken(port)
-  if (capture) lab.network.capture(attachTapRing(createTapRing(1 << 24)), lab.network.resolvePorts([TUNNEL, 'whole.eth0']).map(({ id }) => id), 262144)
+  if (capture) lab.network.capture(attachTapRing(createTapRing(1 << 24)),
+    lab.network.resolvePorts([TUNNEL, 'whole.eth0']).map(({ id }) => id), 262144)
   return m
 }
 
@@ -70,27 +72,42 @@ const local = (mac: string, packet: number[]): number[] => ethernet(mac, BEHIND,
 const KINDS: Record<string, Make> = {
   'an echo request to the bridge': (n, size) => local(BRIDGE_MAC, ipv4(1, SOURCE, '10.0.10.1', echo(8, 7, n, data(room(size, 42), n)))),
   'an echo request with options': (n, size) =>
-    local(ROUTER_NEAR, ipv4(1, SOURCE, '10.0.10.254', echo(8, 7, n, data(room(size, 54), n)), { options: n % 2 === 0 ? RECORD_ROUTE : TIMESTAMP })),
-  'a timestamp request, as short as it may be': (n) => local(BRIDGE_MAC, ipv4(1, SOURCE, '10.0.10.1', icmp(13, 0, [...be16(7), ...be16(n)], be32(n)))),
-  'a datagram to a closed port': (n, size) => local(BRIDGE_MAC, ipv4(17, SOURCE, '10.0.10.1', udp(SOURCE, 1000 + n, '10.0.10.1', 9, data(room(size, 42), n)))),
-  'a segment to no connection': (n, size) => local(BRIDGE_MAC, ipv4(6, SOURCE, '10.0.10.1', tcp(SOURCE, 1000 + n, '10.0.10.1', 9, data(room(size, 54), n), { flags: 2 }))),
+    local(ROUTER_NEAR, ipv4(1, SOURCE, '10.0.10.254', echo(8, 7, n, data(room(size, 54), n)),
+      { options: n % 2 === 0 ? RECORD_ROUTE : TIMESTAMP })),
+  'a timestamp request, as short as it may be': (n) => local(BRIDGE_MAC,
+    ipv4(1, SOURCE, '10.0.10.1', icmp(13, 0, [...be16(7), ...be16(n)], be32(n)))),
+  'a datagram to a closed port': (n, size) => local(BRIDGE_MAC,
+    ipv4(17, SOURCE, '10.0.10.1', udp(SOURCE, 1000 + n, '10.0.10.1', 9, data(room(size, 42), n)))),
+  'a segment to no connection': (n, size) => local(BRIDGE_MAC,
+    ipv4(6, SOURCE, '10.0.10.1', tcp(SOURCE, 1000 + n, '10.0.10.1', 9, data(room(size, 54), n), { flags: 2 }))),
   'a stream through the router': (n, size) =>
-    local(ROUTER_NEAR, ipv4(6, SOURCE, '10.2.0.2', tcp(SOURCE, 1000, '10.2.0.2', 80, data(room(size, 54), n), { seq: n * room(size, 54) }), { flags: 0, id: n })),
-  'datagrams through the router': (n, size) => local(ROUTER_NEAR, ipv4(17, SOURCE, '10.2.0.2', udp(SOURCE, 1000, '10.2.0.2', 9, data(room(size, 42), n)), { flags: 0, id: n })),
+    local(ROUTER_NEAR, ipv4(6, SOURCE, '10.2.0.2', tcp(SOURCE, 1000, '10.2.0.2', 80, data(room(size, 54), n),
+      { seq: n * room(size, 54) }), { flags: 0, id: n })),
+  'datagrams through the router': (n, size) => local(ROUTER_NEAR,
+    ipv4(17, SOURCE, '10.2.0.2', udp(SOURCE, 1000, '10.2.0.2', 9, data(room(size, 42), n)), { flags: 0, id: n })),
   'a stream to a host that must be asked for': (n, size) =>
-    local(ROUTER_NEAR, ipv4(6, SOURCE, '10.2.0.9', tcp(SOURCE, 1001, '10.2.0.9', 80, data(room(size, 54), n), { seq: n * room(size, 54) }), { flags: 0, id: n })),
-  'a packet whose time is over': (n, size) => local(ROUTER_NEAR, ipv4(17, SOURCE, '10.2.0.2', udp(SOURCE, 1000, '10.2.0.2', n, data(room(size, 42), n)), { ttl: 1 })),
+    local(ROUTER_NEAR, ipv4(6, SOURCE, '10.2.0.9', tcp(SOURCE, 1001, '10.2.0.9', 80, data(room(size, 54), n),
+      { seq: n * room(size, 54) }), { flags: 0, id: n })),
+  'a packet whose time is over': (n, size) => local(ROUTER_NEAR,
+    ipv4(17, SOURCE, '10.2.0.2', udp(SOURCE, 1000, '10.2.0.2', n, data(room(size, 42), n)), { ttl: 1 })),
   'a packet with options through the router': (n, size) =>
-    local(ROUTER_NEAR, ipv4(17, SOURCE, '10.2.0.2', udp(SOURCE, 1000, '10.2.0.2', n, data(room(size, 54), n)), { flags: 0, options: RECORD_ROUTE })),
-  'a fragment to the bridge': (n, size) => local(BRIDGE_MAC, ipv4(17, SOURCE, '10.0.10.1', data(room(size, 34) & ~7, n), { id: n, flags: n % 2 === 0 ? 0x2000 : 3 })),
-  'a packet tagged for VLAN 0': (n, size) => ethernet(BRIDGE_MAC, BEHIND, 0x8100, [0, 0, 8, 0, ...ipv4(1, SOURCE, '10.0.10.1', echo(8, 8, n, data(room(size, 46), n)))]),
-  'an ARP request': (n) => ethernet(EVERYBODY, BEHIND, 0x0806, arp(1, BEHIND, SOURCE, '00:00:00:00:00:00', n % 2 === 0 ? '10.0.10.1' : '10.0.10.77')),
+    local(ROUTER_NEAR, ipv4(17, SOURCE, '10.2.0.2', udp(SOURCE, 1000, '10.2.0.2', n, data(room(size, 54), n)),
+      { flags: 0, options: RECORD_ROUTE })),
+  'a fragment to the bridge': (n, size) => local(BRIDGE_MAC,
+    ipv4(17, SOURCE, '10.0.10.1', data(room(size, 34) & ~7, n), { id: n, flags: n % 2 === 0 ? 0x2000 : 3 })),
+  'a packet tagged for VLAN 0': (n, size) => ethernet(BRIDGE_MAC, BEHIND, 0x8100,
+    [0, 0, 8, 0, ...ipv4(1, SOURCE, '10.0.10.1', echo(8, 8, n, data(room(size, 46), n)))]),
+  'an ARP request': (n) => ethernet(EVERYBODY, BEHIND, 0x0806,
+    arp(1, BEHIND, SOURCE, '00:00:00:00:00:00', n % 2 === 0 ? '10.0.10.1' : '10.0.10.77')),
   'a stream to a station here': (n, size) =>
-    ethernet(LOCAL, BEHIND, 0x0800, ipv4(6, SOURCE, '10.0.10.3', tcp(SOURCE, 1002, '10.0.10.3', 80, data(room(size, 54), n), { seq: n * room(size, 54) }), { flags: 0, id: n })),
+    ethernet(LOCAL, BEHIND, 0x0800, ipv4(6, SOURCE, '10.0.10.3',
+      tcp(SOURCE, 1002, '10.0.10.3', 80, data(room(size, 54), n), { seq: n * room(size, 54) }), { flags: 0, id: n })),
   'a stream to a station unknown': (n, size) =>
-    ethernet('02:00:00:00:99:99', BEHIND, 0x0800, ipv4(6, SOURCE, '10.0.10.4', tcp(SOURCE, 1003, '10.0.10.4', 80, data(room(size, 54), n), { seq: n * room(size, 54) }), { flags: 0, id: n })),
+    ethernet('02:00:00:00:99:99', BEHIND, 0x0800, ipv4(6, SOURCE, '10.0.10.4',
+      tcp(SOURCE, 1003, '10.0.10.4', 80, data(room(size, 54), n), { seq: n * room(size, 54) }), { flags: 0, id: n })),
   'datagrams to everybody': (n, size) =>
-    ethernet('01:00:5e:01:02:03', BEHIND, 0x0800, ipv4(17, SOURCE, '239.1.2.3', udp(SOURCE, 1004, '239.1.2.3', 9, data(room(size, 42), n)), { flags: 0, id: n })),
+    ethernet('01:00:5e:01:02:03', BEHIND, 0x0800, ipv4(17, SOURCE, '239.1.2.3',
+      udp(SOURCE, 1004, '239.1.2.3', 9, data(room(size, 42), n)), { flags: 0, id: n })),
   'something else': (n, size) => ethernet(LOCAL, BEHIND, 0x88b5, data(room(size, 14), n)),
   'rubbish': (n, size) => data(size, n * 31)
 }
@@ -106,9 +123,11 @@ interface Frames {
 }
 
 const frames: fc.Arbitrary<Frames> = fc.record({
-  setting: fc.record({ farMtu: fc.constantFrom(576, 1500, 9000), farOffloads: fc.boolean(), capture: fc.boolean(), coalesce: fc.integer({ min: 0, max: 3 }).map((n) => n > 0) }),
+  setting: fc.record({ farMtu: fc.constantFrom(576, 1500, 9000), farOffloads: fc.boolean(), capture: fc.boolean(),
+    coalesce: fc.integer({ min: 0, max: 3 }).map((n) => n > 0) }),
   size: fc.oneof(fc.integer({ min: 46, max: 120 }), fc.constantFrom(200, 594, 1514, 3000)),
-  rows: fc.array(fc.record({ kind: fc.constantFrom(...Object.keys(KINDS)), count: fc.oneof(fc.constant(1), fc.integer({ min: 1, max: 9 })) }), { minLength: 1, maxLength: 10 }),
+  rows: fc.array(fc.record({ kind: fc.constantFrom(...Object.keys(KINDS)),
+    count: fc.oneof(fc.constant(1), fc.integer({ min: 1, max: 9 })) }), { minLength: 1, maxLength: 10 }),
   each: fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 3 }),
   perTurn: fc.integer({ min: 1, max: 3 })
 })
@@ -152,7 +171,8 @@ test('what becomes of a frame does not depend on whether it came alone or in one
       }
       compare('at once')
       // Who was asked for answers; then all that waits is over
-      for (const { lab } of [alone, together]) lab.send('far.eth0', Uint8Array.from(ethernet(ROUTER_FAR, HOST, 0x0806, arp(2, '02:00:00:00:0c:09', '10.2.0.9', ROUTER_FAR, '10.2.0.1'))))
+      for (const { lab } of [alone, together]) lab.send('far.eth0',
+        Uint8Array.from(ethernet(ROUTER_FAR, HOST, 0x0806, arp(2, '02:00:00:00:0c:09', '10.2.0.9', ROUTER_FAR, '10.2.0.1'))))
       for (const m of [alone, together]) m.run()
       compare('after the answer')
       t.is(together.lab.held(), alone.lab.held())

@@ -44,7 +44,8 @@ interface Event {
 }
 
 const flow: fc.Arbitrary<Flow> = fc.record({
-  protocol: fc.constantFrom('tcp', 'tcp', 'udp', 'udp', 'udp without checksum', 'arp', 'other'), v6: fc.boolean(), tags: fc.constantFrom(0, 0, 0, 1, 2), df: fc.boolean(),
+  protocol: fc.constantFrom('tcp', 'tcp', 'udp', 'udp', 'udp without checksum', 'arp', 'other'), v6: fc.boolean(),
+    tags: fc.constantFrom(0, 0, 0, 1, 2), df: fc.boolean(),
   options: fc.constantFrom(0, 3),
   to: fc.oneof(
     { weight: 4, arbitrary: fc.tuple(fc.constantFrom(1, 2), fc.nat(2)) as fc.Arbitrary<[number, number]> },
@@ -53,7 +54,8 @@ const flow: fc.Arbitrary<Flow> = fc.record({
 })
 
 const event: fc.Arbitrary<Event> = fc.record({
-  flow: fc.nat(3), size: fc.oneof(fc.constantFrom(1, 18, 100, 100, 1000, 1448), fc.integer({ min: 1, max: 20_000 })), gso: fc.constantFrom(0, 0, 100, 536, 1448, 4000),
+  flow: fc.nat(3), size: fc.oneof(fc.constantFrom(1, 18, 100, 100, 1000, 1448), fc.integer({ min: 1, max: 20_000 })),
+    gso: fc.constantFrom(0, 0, 100, 536, 1448, 4000),
   partial: fc.boolean(), push: fc.integer({ min: 0, max: 9 }).map((n) => n === 0), gap: fc.integer({ min: 0, max: 9 }).map((n) => n === 0)
 })
 
@@ -88,7 +90,8 @@ const createSource = (flows: readonly Flow[]) => {
     const before = [...mac(to), ...mac(flowMac(n)), ...tags, ...(f.v6 ? [0x86, 0xdd] : [8, 0]), ...ip, ...source, ...destination]
     const l4 = before.length
     const transport = isTcp
-      ? [...be16(40000 + n), ...be16(5201), ...be32(sequence[n]!), ...be32(99), (5 + f.options) << 4, ACK | (e.push ? PSH : 0), ...be16(500), 0, 0, 0, 0,
+      ? [...be16(40000 + n), ...be16(5201), ...be32(sequence[n]!), ...be32(99), (5 + f.options) << 4, ACK | (e.push ? PSH : 0),
+        ...be16(500), 0, 0, 0, 0,
           ...new Array<number>(f.options * 4).fill(1)]
       : [...be16(40000 + n), ...be16(5201), 0, 0, 0, 0]
     const isSuper = e.gso !== 0 && f.protocol !== 'udp without checksum'
@@ -122,7 +125,8 @@ const byFlow = (lines: readonly string[]): Record<string, string[]> => {
 
 const createMachines = (pool?: PoolOptions, more: MachineOptions = {}): Machine[] => ADDRESSES.map((address, i) => {
   const m = createMachine({
-    address, ports: i === 0 ? { 'in.eth0': { vnet: true, offloads: ALL_OFFLOADS }, 'beside.eth0': {} } : FAR_PORTS, ...(pool === undefined ? {} : { pool }), ...more
+    address, ports: i === 0 ? { 'in.eth0': { vnet: true, offloads: ALL_OFFLOADS }, 'beside.eth0': {} } : FAR_PORTS,
+      ...(pool === undefined ? {} : { pool }), ...more
   })
   for (const dst of ADDRESSES) if (dst !== address) m.lab.apply({ op: 'fdb.append', mac: '00:00:00:00:00:00', dev: TUNNEL, dst })
   return m
@@ -179,7 +183,8 @@ test('what goes into one bridge comes out of the others, each flow in its order,
   let joined = 0
   fc.assert(
     fc.property(
-      fc.array(flow, { minLength: 1, maxLength: 4 }), fc.array(event, { minLength: 1, maxLength: 25 }), fc.integer({ min: 1, max: 12 }), counts, fc.boolean(), fc.integer({ min: 1, max: 4 }),
+      fc.array(flow, { minLength: 1, maxLength: 4 }), fc.array(event, { minLength: 1, maxLength: 25 }),
+        fc.integer({ min: 1, max: 12 }), counts, fc.boolean(), fc.integer({ min: 1, max: 4 }),
       (flows, events, perTurn, most, gso, sockets) => {
         const machines = createMachines(undefined, { gso, sockets })
         introduce(machines)
@@ -196,7 +201,8 @@ test('what goes into one bridge comes out of the others, each flow in its order,
             const out = m.lab.taken(port)
             joined += out.filter((f) => (f.gsoType ?? 0) !== 0).length
             const got = byFlow(lines(out))
-            if (JSON.stringify(got, Object.keys(got).sort()) !== JSON.stringify(byFlow(due), Object.keys(byFlow(due)).sort())) t.deepEqual(got, byFlow(due), `${m.address} ${port}`)
+            if (JSON.stringify(got, Object.keys(got).sort()) !== JSON.stringify(byFlow(due),
+              Object.keys(byFlow(due)).sort())) t.deepEqual(got, byFlow(due), `${m.address} ${port}`)
           }
           t.deepEqual(Object.keys(allDrops(m.lab)).filter((reason) => !OF_THE_BRIDGE.has(reason)), [])
           t.is(m.lab.held(), 0)
@@ -219,8 +225,10 @@ const isSubsequence = (part: readonly string[], all: readonly string[]): boolean
 test('pools that are far too small: what comes out is what went in, in order; what does not is counted', (t) => {
   fc.assert(
     fc.property(
-      fc.array(flow, { minLength: 1, maxLength: 4 }), fc.array(event, { minLength: 1, maxLength: 25 }), fc.integer({ min: 4, max: 25 }), counts,
-      fc.record({ packets: fc.integer({ min: 5, max: 24 }), largeSlots: fc.integer({ min: 2, max: 9 }), smallSlots: fc.integer({ min: 1, max: 8 }), scratchBytes: fc.constantFrom(256, 4096, 65536) }),
+      fc.array(flow, { minLength: 1, maxLength: 4 }), fc.array(event, { minLength: 1, maxLength: 25 }),
+        fc.integer({ min: 4, max: 25 }), counts,
+      fc.record({ packets: fc.integer({ min: 5, max: 24 }), largeSlots: fc.integer({ min: 2, max: 9 }),
+        smallSlots: fc.integer({ min: 1, max: 8 }), scratchBytes: fc.constantFrom(256, 4096, 65536) }),
       (flows, events, perTurn, most, pool) => {
         const machines = createMachines(pool)
         introduce(machines)

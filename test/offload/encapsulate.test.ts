@@ -141,7 +141,8 @@ test('what cannot be cut: 0 segments, and nothing is read behind the frame', (t)
 
 test('a UDP checksum of zero is sent as ones', (t) => {
   const packets = createPool()
-  const head = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45, 0, 0, 0, 0, 1, 0x40, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, 0, 1, 0, 2, 0, 0, 0, 0]
+  const head = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45, 0, 0, 0, 0, 1, 0x40, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, 0,
+    1, 0, 2, 0, 0, 0, 0]
   // The word of data that brings the sum to ones: found with the naive sum
   const rest = naiveSum([10, 0, 0, 1, 10, 0, 0, 2, 0, 17, 0, 10, 0, 1, 0, 2, 0, 10])
   const zero = be16(65535 - rest)

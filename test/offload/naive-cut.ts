@@ -86,7 +86,8 @@ const candidate = (b: Bytes): { l4: number; isTcp: boolean; headers: number; dat
   let protocol = 0
   if (type === 0x0800) {
     // inet_gro_receive: no options, no fragment, the length of the frame, a right header
-    if (b[14] !== 0x45 || (word(b, 20) & ~DF) !== 0 || word(b, 16) !== b.length - 14 || naiveSum(b.slice(14, 34)) !== 65535) return undefined
+    if (b[14] !== 0x45 || (word(b, 20) & ~DF) !== 0 || word(b, 16) !== b.length - 14 ||
+      naiveSum(b.slice(14, 34)) !== 65535) return undefined
     l4 = 34
     protocol = b[23]!
   } else if (type === 0x86dd) {

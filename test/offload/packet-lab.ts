@@ -44,7 +44,8 @@ export const putSuper = (packets: Packets, frame: Bytes, o: SuperColumns, stride
 }
 
 /** The bytes of a packet whose bytes lie together. */
-export const bytesOf = (packets: Packets, p: number): number[] => [...packets.bytes.subarray(packets.start[p]!, packets.start[p]! + packets.length[p]!)]
+export const bytesOf = (packets: Packets, p: number): number[] => [...packets.bytes.subarray(packets.start[p]!,
+  packets.start[p]! + packets.length[p]!)]
 
 /** Sums by the definition, in place of the native part. */
 export const naiveSums = (packets: Packets, sums: Int32Array) => (count: number): void => {

@@ -79,7 +79,8 @@ const judge = (datagrams: readonly (readonly number[])[], runs: readonly Run[]):
     const isTcp = columns.csumOffset === 16
     const kind = isTcp ? (isV6(frame) ? GSO_TCPV6 : GSO_TCPV4) : GSO_UDP_L4
     const headers = columns.csumStart + (isTcp ? (frame[columns.csumStart + 12]! >> 4) * 4 : 8)
-    if (columns.gsoType !== kind || columns.headerLength !== headers || columns.gsoSize !== came[0]!.length - LEAD - headers) fail('columns')
+    if (columns.gsoType !== kind || columns.headerLength !== headers ||
+      columns.gsoSize !== came[0]!.length - LEAD - headers) fail('columns')
     if (JSON.stringify(frame) !== JSON.stringify(partial(frame, columns.csumStart, isTcp))) fail('lengths and checksums of the whole')
     const cut = naiveCut(frame, columns.csumStart, isTcp, columns.gsoSize).map(withoutIdentification)
     if (JSON.stringify(cut) !== JSON.stringify(came.map((d) => withoutIdentification(d.slice(LEAD))))) fail('cut again it is not what came')
@@ -106,10 +107,12 @@ const data = (count: number, from: number): number[] => Array.from({ length: cou
 /** Segment i of a flow with `size` bytes of data. */
 const segment = (f: Flow, i: number, size = f.size): number[] => {
   const address = (n: number) => (f.v6 ? [0xfd, ...new Array<number>(14).fill(0), n] : [10, 1, 1, n])
-  const ip = f.v6 ? [0x60, 0, 0, 5, 0, 0, f.isTcp ? 6 : 17, 64] : [0x45, 0, 0, 0, ...be16((f.id + i) & 0xffff), f.df ? 0x40 : 0, 0, 64, f.isTcp ? 6 : 17, 0, 0]
+  const ip = f.v6 ? [0x60, 0, 0, 5, 0, 0, f.isTcp ? 6 : 17, 64] : [0x45, 0, 0, 0, ...be16((f.id + i) & 0xffff), f.df ? 0x40 : 0,
+    0, 64, f.isTcp ? 6 : 17, 0, 0]
   const head = [2, 0, 0, 0, 0, 0xb, 2, 0, 0, 0, 0, 0xa, ...(f.v6 ? [0x86, 0xdd] : [8, 0]), ...ip, ...address(2), ...address(9)]
   const transport = f.isTcp
-    ? [...be16(40000), ...be16(f.port), ...be32((f.seq + i * f.size) % 2 ** 32), ...be32(99), (5 + f.options) << 4, f.flags, ...be16(500), 0, 0, 0, 0, ...data(f.options * 4, 9)]
+    ? [...be16(40000), ...be16(f.port), ...be32((f.seq + i * f.size) % 2 ** 32), ...be32(99), (5 + f.options) << 4, f.flags,
+      ...be16(500), 0, 0, 0, 0, ...data(f.options * 4, 9)]
     : [...be16(40000), ...be16(f.port), 0, 0, 0, 0]
   return complete([...head, ...transport, ...data(size, i * f.size)], head.length, f.isTcp)
 }
@@ -190,7 +193,8 @@ type Mutation =
   | { kind: 'garbage'; at: number; bytes: Uint8Array }
 
 const mutation: fc.Arbitrary<Mutation> = fc.oneof(
-  { weight: 8, arbitrary: fc.record({ kind: fc.constant('change' as const), at: fc.nat(40), what: fc.constantFrom(...Object.keys(CHANGES)) }) },
+  { weight: 8, arbitrary: fc.record({ kind: fc.constant('change' as const), at: fc.nat(40),
+    what: fc.constantFrom(...Object.keys(CHANGES)) }) },
   fc.record({ kind: fc.constantFrom('swap' as const, 'twice' as const, 'missing' as const), at: fc.nat(40) }),
   fc.record({ kind: fc.constant('padded' as const), at: fc.nat(40), by: fc.integer({ min: 1, max: 60 }) }),
   fc.record({ kind: fc.constant('tunnel' as const), at: fc.nat(40), byte: fc.nat(7) }),

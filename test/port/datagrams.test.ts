@@ -55,7 +55,8 @@ const createLab = (pool: { scratchBytes?: number; packets?: number; largeSlots?:
         for (let at = 0; at < bytes.length; at += each) {
           left.push({ descriptor: descriptor!, remote: remote!, ttlTos: ttlTos!, bytes: hex(bytes.slice(at, at + each)) })
         }
-      } else left.push({ descriptor: tx[e + 1]!, remote: -1, ttlTos: -1, bytes: hex(packets.bytes.subarray(tx[e + 2]!, tx[e + 2]! + tx[e + 3]!)) })
+      } else left.push({ descriptor: tx[e + 1]!, remote: -1, ttlTos: -1,
+        bytes: hex(packets.bytes.subarray(tx[e + 2]!, tx[e + 2]! + tx[e + 3]!)) })
       for (let p = txPacket[i]!; p >= 0;) {
         const following = packets.next[p]!
         packets.transmitted(p)
@@ -77,8 +78,10 @@ const headerBytes = (vni: number): number[] => [8, 0, 0, 0, ...be32(vni << 8)]
 const data = (count: number, from: number): number[] => Array.from({ length: count }, (_, i) => ((i + from) * 7 + (i >> 8)) & 255)
 
 const frameOf = (isTcp: boolean, size: number, from: number): number[] => {
-  const head = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45, 0, 0, 0, ...be16(from), 0x40, 0, 64, isTcp ? 6 : 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]
-  const l4 = isTcp ? [...be16(1), ...be16(2), ...be32(from), ...be32(4), 0x50, 0x18, 0, 0, 0, 0, 0, 0] : [...be16(1), ...be16(2), 0, 0, 0, 0]
+  const head = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45, 0, 0, 0, ...be16(from), 0x40, 0, 64, isTcp ? 6 : 17, 0, 0, 10, 0,
+    0, 1, 10, 0, 0, 2]
+  const l4 = isTcp ? [...be16(1), ...be16(2), ...be32(from), ...be32(4), 0x50, 0x18, 0, 0, 0, 0, 0, 0] : [...be16(1), ...be16(2),
+    0, 0, 0, 0]
   return complete([...head, ...l4, ...data(size, from)], 34, isTcp)
 }
 
@@ -97,15 +100,18 @@ interface To {
 }
 
 const to: fc.Arbitrary<To> = fc.record({
-  descriptor: fc.nat(1), remote: fc.nat(1), vni: fc.constantFrom(42, 0xffffff), ttlTos: fc.constantFrom(-1, 64), segment: fc.constantFrom(true, true, true, false)
+  descriptor: fc.nat(1), remote: fc.nat(1), vni: fc.constantFrom(42, 0xffffff), ttlTos: fc.constantFrom(-1, 64),
+    segment: fc.constantFrom(true, true, true, false)
 })
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: fc.record({
-    kind: fc.constant('packet' as const), size: fc.constantFrom(1, 2, 100, 100, 100, 1400, 1400, 8900), needsCsum: fc.boolean(), shared: fc.boolean(), slice: fc.boolean(), to
+    kind: fc.constant('packet' as const), size: fc.constantFrom(1, 2, 100, 100, 100, 1400, 1400, 8900), needsCsum: fc.boolean(),
+      shared: fc.boolean(), slice: fc.boolean(), to
   }) },
   { weight: 3, arbitrary: fc.record({
-    kind: fc.constant('super' as const), isTcp: fc.boolean(), size: fc.integer({ min: 1, max: 30_000 }), gso: fc.constantFrom(100, 536, 1400, 8900, 20_000),
+    kind: fc.constant('super' as const), isTcp: fc.boolean(), size: fc.integer({ min: 1, max: 30_000 }),
+      gso: fc.constantFrom(100, 536, 1400, 8900, 20_000),
     apart: fc.option(fc.nat(100)), shared: fc.boolean(), to
   }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('frame' as const), size: fc.constantFrom(1, 100, 1400) }) },
@@ -202,7 +208,8 @@ test('rings as small as they can be: the same', (t) => {
 test('super-frames that a socket must send one datagram at a time, more than the ring holds', (t) => {
   const lab = createLab()
   const steps: Step[] = Array.from({ length: 30 }, () => ({
-    kind: 'super', isTcp: true, size: 36_000, gso: 400, apart: null, shared: false, to: { descriptor: 1, remote: 0, vni: 42, ttlTos: -1, segment: false }
+    kind: 'super', isTcp: true, size: 36_000, gso: 400, apart: null, shared: false,
+      to: { descriptor: 1, remote: 0, vni: 42, ttlTos: -1, segment: false }
   }))
   const expected = play(lab, steps)
   t.is(lab.left.length, expected.length)
@@ -212,8 +219,10 @@ test('super-frames that a socket must send one datagram at a time, more than the
 test('a super-frame that scratch has no room for is dropped and counted', (t) => {
   const lab = createLab({ scratchBytes: 1024 })
   const steps: Step[] = [
-    { kind: 'super', isTcp: true, size: 10_000, gso: 100, apart: null, shared: false, to: { descriptor: 1, remote: 0, vni: 42, ttlTos: -1, segment: true } },
-    { kind: 'packet', size: 100, needsCsum: false, shared: true, slice: false, to: { descriptor: 1, remote: 0, vni: 42, ttlTos: -1, segment: true } }
+    { kind: 'super', isTcp: true, size: 10_000, gso: 100, apart: null, shared: false,
+      to: { descriptor: 1, remote: 0, vni: 42, ttlTos: -1, segment: true } },
+    { kind: 'packet', size: 100, needsCsum: false, shared: true, slice: false,
+      to: { descriptor: 1, remote: 0, vni: 42, ttlTos: -1, segment: true } }
   ]
   const expected = play(lab, steps)
   t.deepEqual(lab.left, expected.slice(-1))

@@ -15,8 +15,10 @@ interface Row {
   vni: number
 }
 
-const words = fc.tuple(fc.constantFrom(0, 1, 2, -1, 0x7f000001 | 0), fc.constantFrom(0, 1), fc.constantFrom(0, 1), fc.constantFrom(0, 1, -5))
-const address = fc.boolean().chain((v6) => words.map(([a, b, c, d]): { family: number; words: Words } => ({ family: v6 ? AF_INET6 : AF_INET, words: v6 ? [a, b, c, d] : [a, 0, 0, 0] })))
+const words = fc.tuple(fc.constantFrom(0, 1, 2, -1, 0x7f000001 | 0), fc.constantFrom(0, 1), fc.constantFrom(0, 1),
+  fc.constantFrom(0, 1, -5))
+const address = fc.boolean().chain((v6) => words.map(([a, b, c,
+  d]): { family: number; words: Words } => ({ family: v6 ? AF_INET6 : AF_INET, words: v6 ? [a, b, c, d] : [a, 0, 0, 0] })))
 
 type Step =
   | { kind: 'learn' | 'add'; tunnel: number; to: { family: number; words: Words }; port: number; vni: number }
@@ -24,9 +26,11 @@ type Step =
   | { kind: 'collect'; tunnel: number; keep: number }
 
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 5, arbitrary: fc.record({ kind: fc.constantFrom('learn' as const, 'add' as const), tunnel: fc.nat(2), to: address, port: fc.constantFrom(1, 255, 256, 4789, 65535), vni: fc.nat(0xffffff) }) },
+  { weight: 5, arbitrary: fc.record({ kind: fc.constantFrom('learn' as const, 'add' as const), tunnel: fc.nat(2), to: address,
+    port: fc.constantFrom(1, 255, 256, 4789, 65535), vni: fc.nat(0xffffff) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('remove' as const), which: fc.nat(100) }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('collect' as const), tunnel: fc.integer({ min: -1, max: 2 }), keep: fc.integer({ min: 1, max: 5 }) }) }
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('collect' as const), tunnel: fc.integer({ min: -1, max: 2 }),
+    keep: fc.integer({ min: 1, max: 5 }) }) }
 )
 
 /** The sockaddr by its definition (netinet/in.h): family in the machine's order, port and address in the wire's. */
@@ -58,7 +62,8 @@ test('whatever is learned, added, removed and collected: rows are what they were
           rows = rows.filter((r) => !gone.includes(r))
         } else {
           const { family, words: w } = s.to
-          const known = s.kind === 'learn' ? rows.find((r) => r.learned && r.tunnel === s.tunnel && r.family === family && String(r.words) === String(w)) : undefined
+          const known = s.kind === 'learn' ? rows.find((r) => r.learned && r.tunnel === s.tunnel && r.family === family &&
+            String(r.words) === String(w)) : undefined
           const row = (s.kind === 'learn' ? table.learned : table.add)(s.tunnel, family, ...w, s.port, s.vni)
           if (known !== undefined) t.is(row, known.row)
           else if (rows.length === capacity) t.is(row, -1)

@@ -9,7 +9,8 @@ type Step =
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom('use' as const, 'use' as const, 'leave' as const), descriptor: fc.nat(4) }) },
-  { weight: 4, arbitrary: fc.record({ kind: fc.constantFrom('listen' as const, 'unlisten' as const, 'find' as const, 'find' as const), descriptor: fc.nat(4), vni: fc.nat(2), tunnel: fc.nat(3) }) }
+  { weight: 4, arbitrary: fc.record({ kind: fc.constantFrom('listen' as const, 'unlisten' as const, 'find' as const,
+    'find' as const), descriptor: fc.nat(4), vni: fc.nat(2), tunnel: fc.nat(3) }) }
 )
 
 test('whatever is done: a VNI on a socket is found where it listens, and nowhere else', (t) => {
@@ -67,5 +68,6 @@ test('rows are used again with nothing of who had them before', (t) => {
   table.sendDf[0] = Int32Array.of(4)
   table.remove(0)
   t.is(table.add(), 0)
-  t.deepEqual([table.flags[0], table.counters[0], table.counters[TUNNEL_CELLS], table.send[0]!.length, table.sendDf[0]!.length], [0, 0, 9, 0, 0])
+  t.deepEqual([table.flags[0], table.counters[0], table.counters[TUNNEL_CELLS], table.send[0]!.length, table.sendDf[0]!.length],
+    [0, 0, 9, 0, 0])
 })
