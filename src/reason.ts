@@ -102,6 +102,15 @@ export const TUNNEL_ARP_NO_REQUEST = reason('tunnel-arp-no-request', 'an ARP pac
 export const TUNNEL_ARP_UNANSWERED = reason('tunnel-arp-unanswered', 'ARP request into a tunnel with proxy: its target has no usable neighbour entry there, or is on this side')
 export const TUNNEL_ARP_SUPPRESSED = reason('tunnel-arp-suppressed', 'ARP request for a station on this side, kept out of a tunnel with neigh_suppress')
 
+// Apps and policies
+export const APP_SOURCE_FORGED = reason('app-source-forged', 'the MAC or IPv4 source address is not the one of the app\'s host it comes from')
+export const APP_NOT_IP = reason('app-not-ip', 'from or to an app: neither IPv4 nor ARP, or with a VLAN tag')
+export const APP_ADDRESS_FOREIGN = reason('app-address-foreign', 'to an app\'s port, but for an address that its host does not have')
+export const POLICY_DENIED = reason('policy-denied', 'no policy lets the source app reach the destination app there')
+export const POLICY_UNMARKED = reason('policy-unmarked', 'to an app without the mark of a source app: from a host of no app, or from a peer without gbp')
+export const POLICY_FRAGMENT = reason('policy-fragment', 'a fragment whose first one was not let in, or has not been seen')
+export const FLOW_TABLE_FULL = reason('flow-table-full', 'a new conversation with an app, and no room for it: the flow table is bounded')
+
 /** All reasons by number; row 0 is OK. */
 export const REASONS: readonly ReasonRow[] = rows
 export const REASON_COUNT = rows.length

@@ -1,0 +1,188 @@
+/**
+ * Where packets reach an app: what no policy allows is denied. Let in are packets of conversations that may go on, in both directions; ICMP
+ * errors about them; and what a policy allows, which opens a conversation. A SYN is never an answer: nobody is connected to who may not be.
+ */
+import type { Packets } from '../core/packets.js'
+import { F_OWN } from '../core/packets.js'
+import {
+  APP_ADDRESS_FOREIGN, APP_NOT_IP, APP_SOURCE_FORGED, FLOW_TABLE_FULL, OK, POLICY_DENIED, POLICY_FRAGMENT, POLICY_UNMARKED
+} from '../reason.js'
+import type { AppPorts } from '../table/app-ports.js'
+import type { Denials } from '../table/denials.js'
+import { isSyn } from '../table/flow-states.js'
+import { APPS, GENERATION, REPLY, type Flows } from '../table/flows.js'
+import type { FragmentDecisions } from '../table/fragment-decisions.js'
+import type { Policies } from '../table/policies.js'
+import { ETHERNET_HEADER } from '../wire/ethernet.js'
+import { PROTOCOL_TCP, PROTOCOL_UDP } from '../wire/ipv4.js'
+import { FLAG_RST } from '../wire/tcp.js'
+import type { Conversations } from './policy-conversations.js'
+import {
+  ARP_LE, DESTINATION, FIRST, FRAGMENT_LE, IDENTITY, IPV4_LE, isGroupAddress, KIND_ANSWER, KIND_ERROR, KIND_LATER, KIND_OTHER, KIND_PORTS,
+  KIND_QUERY, OFFSET, PORTS, PROTOCOL, SOURCE, TCP_FLAGS, TO_PORT, type PolicyHeaders
+} from './policy-headers.js'
+import { UDP_FRAME } from './policy-source.js'
+
+/** A mark's app id; the other bits of a group policy are of no concern here. */
+const APP_MASK = 0xffff
+/** Fragments that begin before this offset, in units of 8 bytes, lie over the TCP header (RFC 3128). */
+const BEHIND_TCP_HEADER = 3
+
+export interface PolicyDestinationParts {
+  packets: Packets
+  app: Int32Array
+  appPorts: AppPorts
+  policies: Policies
+  flows: Flows
+  fragments: FragmentDecisions
+  denials: Denials
+  headers: PolicyHeaders
+  conversations: Conversations
+  clock: { now: number; second: number }
+}
+
+export const createPolicyDestination = (parts: PolicyDestinationParts) => {
+  const { packets, app, appPorts, policies, flows, fragments, denials, headers, conversations, clock } = parts
+  const { start, length, flags: packetFlags, mark: marks, i32, u16, bytes } = packets
+  const { address, ownerOf } = appPorts
+  const { t } = flows
+  const { f, quoted } = headers
+
+  const deny = (port: number, mark: number): number => {
+    denials.note(mark, app[port]!, f[PROTOCOL]!, f[TO_PORT]!, f[SOURCE]!, f[DESTINATION]!, clock.now)
+    return mark === 0 ? POLICY_UNMARKED : POLICY_DENIED
+  }
+
+  /**
+   * Is it an ICMP error about a packet that the host has sent in a conversation that may go on? Apps are ends of conversations, so that one
+   * can only speak of its own; routers between them have no mark.
+   */
+  const isRelated = (mark: number): boolean => {
+    const kind = headers.lookQuoted()
+    const sender = quoted[SOURCE]!
+    const target = quoted[DESTINATION]!
+    if (sender !== f[DESTINATION] || (mark !== 0 && target !== f[SOURCE])) return false
+    const ports = quoted[PORTS]!
+    const entry = kind === KIND_PORTS ? flows.find(sender, target, ports, quoted[PROTOCOL]!, clock.second)
+      : kind === KIND_QUERY ? flows.findQuery(sender, target, ports, clock.second)
+        : kind === KIND_ANSWER ? flows.findQuery(target, sender, ports, clock.second) : -1
+    return entry >= 0 && conversations.goesOn(entry & ~REPLY, mark)
+  }
+
+  /** A policy has let it in: if it can be answered, the conversation is noted. OK, or why it cannot be. */
+  const noteConversation = (found: number, kind: number, port: number, mark: number): number => {
+    const flags = f[TCP_FLAGS]!
+    const entry = found & ~REPLY
+    const apps = mark | (app[port]! << 16)
+    const generation = policies.generation()
+    if (found < 0) {
+      if (kind === KIND_ANSWER || (flags & FLAG_RST) !== 0) return OK
+      const opened = flows.open(f[SOURCE]!, f[DESTINATION]!, f[PORTS]!, f[PROTOCOL]!, flags, generation, apps, clock.second)
+      return opened < 0 ? FLOW_TABLE_FULL : OK
+    }
+    if ((found & REPLY) === 0) {
+      t[entry + APPS] = apps
+      t[entry + GENERATION] = generation
+      flows.track(entry, 0, flags, clock.second)
+    } else if (conversations.goesOn(entry, mark)) flows.track(entry, REPLY, flags, clock.second)
+    else if (kind === KIND_PORTS && (flags & FLAG_RST) === 0) flows.turn(entry, flags, generation, apps, clock.second)
+    return OK
+  }
+
+  /** OK, or the reason why a packet that `headers` has looked at must not leave by `port`. */
+  const decide = (p: number, port: number, kind: number, mark: number): number => {
+    const source = f[SOURCE]!
+    const destination = f[DESTINATION]!
+    const isGroupFrame = (bytes[start[p]!]! & 1) !== 0
+    const isHost = ownerOf(destination) === port
+    if (!isHost && !isGroupFrame && !isGroupAddress(destination)) return APP_ADDRESS_FOREIGN
+    if (kind === KIND_LATER) {
+      const isOverHeader = f[PROTOCOL] === PROTOCOL_TCP && f[OFFSET]! < BEHIND_TCP_HEADER
+      const isAllowed = fragments.isAllowed(source, destination, f[IDENTITY]!, port, mark, policies.generation(), clock.second)
+      return isAllowed && !isOverHeader ? OK : POLICY_FRAGMENT
+    }
+    if (kind === KIND_OTHER) return deny(port, mark)
+    let found = -1
+    if (isHost) {
+      if (kind === KIND_PORTS) found = flows.find(source, destination, f[PORTS]!, f[PROTOCOL]!, clock.second)
+      else if (kind === KIND_QUERY) found = flows.findQuery(source, destination, f[PORTS]!, clock.second)
+      else if (kind === KIND_ANSWER) {
+        found = flows.findQuery(destination, source, f[PORTS]!, clock.second)
+        if (found >= 0) found += REPLY
+      } else if (kind === KIND_ERROR && isRelated(mark)) return OK
+    }
+    const flags = f[TCP_FLAGS]!
+    const entry = found & ~REPLY
+    const isReply = found >= 0 && (found & REPLY) !== 0
+    const goesOn = isReply ? !isSyn(flags) && conversations.goesOn(entry, mark)
+      // One that was not let in here yet is for the policies below
+      : found >= 0 && (t[entry + APPS]! & APP_MASK) === mark && t[entry + GENERATION] !== 0 && conversations.goesOn(entry, mark)
+    if (goesOn) {
+      flows.track(entry, found & REPLY, flags, clock.second)
+      return OK
+    }
+    const row = mark === 0 ? -1 : policies.find(mark, app[port]!, f[PROTOCOL]!, f[TO_PORT]!)
+    if (row >= 0) {
+      policies.hits[row]!++
+      const isConversation = isHost && !isGroupFrame && (kind === KIND_PORTS || kind === KIND_QUERY || kind === KIND_ANSWER)
+      return isConversation ? noteConversation(found, kind, port, mark) : OK
+    }
+    if (isReply && !isSyn(flags) && mark !== 0) {
+      // An answer in a conversation that is denied counts as that conversation
+      denials.note(app[port]!, mark, f[PROTOCOL]!, conversations.portOf(entry), source, destination, clock.now)
+      return POLICY_DENIED
+    }
+    return deny(port, mark)
+  }
+
+  const admitSlow = (p: number, port: number): boolean => {
+    if ((packetFlags[p]! & F_OWN) !== 0) return true
+    const type = u16[(start[p]! + 12) >> 1]!
+    if (type === ARP_LE) return true
+    if (type !== IPV4_LE) {
+      packets.drop(p, APP_NOT_IP)
+      return false
+    }
+    const kind = headers.look(p)
+    let why = kind < 0 ? -1 - kind : OK
+    if (why === OK) {
+      const mark = marks[p]! & APP_MASK
+      const owner = ownerOf(f[SOURCE]!)
+      const isFirst = f[FIRST] !== 0
+      const source = f[SOURCE]!
+      const destination = f[DESTINATION]!
+      // The address of an app's host is only that app's
+      why = owner >= 0 && app[owner] !== mark ? APP_SOURCE_FORGED : decide(p, port, kind, mark)
+      if (isFirst) {
+        if (why === OK) fragments.allow(source, destination, f[IDENTITY]!, port, mark, policies.generation(), clock.second)
+        else fragments.deny(source, destination, f[IDENTITY]!, port)
+      }
+    }
+    if (why === OK) return true
+    packets.drop(p, why)
+    return false
+  }
+
+  /** A frame would leave by an app's port: true if it may; false if it was dropped. */
+  return (p: number, port: number): boolean => {
+    const w = (start[p]! + 2) >> 2
+    const head = i32[w + 3]!
+    const size = length[p]!
+    if (
+      size < UDP_FRAME || i32[w + 2]! >>> 16 !== IPV4_LE || i32[w + 7] !== address[port] || (head & 0xff) !== 0x45 || (i32[w + 4]! & FRAGMENT_LE) !== 0
+    ) return admitSlow(p, port)
+    const protocol = (i32[w + 5]! >>> 8) & 0xff
+    const total = ((head >>> 8) & 0xff00) | (head >>> 24)
+    const isTcp = protocol === PROTOCOL_TCP
+    if ((!isTcp && protocol !== PROTOCOL_UDP) || total + ETHERNET_HEADER > size || total < (isTcp ? 40 : 28)) return admitSlow(p, port)
+    const found = flows.find(i32[w + 6]!, i32[w + 7]!, i32[w + 8]!, protocol, clock.second)
+    const entry = found & ~REPLY
+    if (found < 0 || t[entry + GENERATION] !== policies.generation()) return admitSlow(p, port)
+    const flags = isTcp ? (i32[w + 11]! >>> 8) & 0xff : 0
+    const mark = marks[p]! & APP_MASK
+    const apps = t[entry + APPS]!
+    if ((found & REPLY) === 0 ? (apps & APP_MASK) !== mark : isSyn(flags) || (apps >>> 16 !== 0 && apps >>> 16 !== mark)) return admitSlow(p, port)
+    flows.track(entry, found & REPLY, flags, clock.second)
+    return true
+  }
+}

@@ -1,0 +1,152 @@
+/**
+ * Where packets leave an app: nobody can pretend to be another, every packet gets the app's mark, and what opens a conversation is noted, so
+ * that its answers find their way back. What a host sends is not denied here, but at its destination; with one exception, an answer in a
+ * conversation that was let in here and may no longer go on.
+ */
+import type { Packets } from '../core/packets.js'
+import {
+  APP_NOT_IP, APP_SOURCE_FORGED, ARP_MALFORMED, FLOW_TABLE_FULL, OK, POLICY_DENIED
+} from '../reason.js'
+import type { AppPorts } from '../table/app-ports.js'
+import type { Denials } from '../table/denials.js'
+import { isSyn } from '../table/flow-states.js'
+import { APPS, GENERATION, REPLY, type Flows } from '../table/flows.js'
+import type { Policies } from '../table/policies.js'
+import * as arp from '../wire/arp.js'
+import { ETHERNET_HEADER } from '../wire/ethernet.js'
+import { PROTOCOL_TCP, PROTOCOL_UDP } from '../wire/ipv4.js'
+import { FLAG_RST } from '../wire/tcp.js'
+import type { Conversations } from './policy-conversations.js'
+import {
+  ARP_LE, DESTINATION, FRAGMENT_LE, IPV4_LE, isGroupAddress, KIND_ANSWER, KIND_PORTS, KIND_QUERY, PORTS, PROTOCOL, SOURCE, TCP_FLAGS, TO_PORT,
+  type PolicyHeaders
+} from './policy-headers.js'
+
+/** Frames with TCP and UDP headers behind an IPv4 header without options. */
+export const TCP_FRAME = ETHERNET_HEADER + 40
+export const UDP_FRAME = ETHERNET_HEADER + 28
+
+export interface PolicySourceParts {
+  packets: Packets
+  app: Int32Array
+  appPorts: AppPorts
+  policies: Policies
+  flows: Flows
+  denials: Denials
+  headers: PolicyHeaders
+  conversations: Conversations
+  clock: { now: number; second: number }
+}
+
+export const createPolicySource = (parts: PolicySourceParts) => {
+  const { packets, app, appPorts, policies, flows, denials, headers, conversations, clock } = parts
+  const { start, length, mark: marks, i32, u16, bytes, view } = packets
+  const { macHead, macTail, address, ownerOf } = appPorts
+  const { t } = flows
+  const { f } = headers
+
+  const drop = (p: number, reason: number): false => {
+    packets.drop(p, reason)
+    return false
+  }
+
+  /** An ARP packet says who its sender is: the host itself, or nobody in a probe (RFC 5227 2.1.1). */
+  const markArp = (p: number, port: number): boolean => {
+    const o = start[p]! + ETHERNET_HEADER
+    if (arp.checkArp(view, o, length[p]! - ETHERNET_HEADER) !== OK) return drop(p, ARP_MALFORMED)
+    const w = (o + arp.OFF_SENDER_MAC) >> 2
+    const isMac = i32[w] === macHead[port] && u16[(w + 1) << 1] === (macTail[port]! & 0xffff)
+    const sender = u16[(o + arp.OFF_SENDER_IP) >> 1]! | (u16[(o + arp.OFF_SENDER_IP + 2) >> 1]! << 16)
+    const isProbe = sender === 0 && arp.operation(view, o) === arp.ARP_REQUEST
+    if (!isMac || (!isProbe && ownerOf(sender) !== port)) return drop(p, APP_SOURCE_FORGED)
+    marks[p] = app[port]!
+    return true
+  }
+
+  /** The packet opens a conversation, unless it is one to a group. */
+  const open = (p: number, port: number): boolean => {
+    const destination = f[DESTINATION]!
+    if ((bytes[start[p]!]! & 1) !== 0 || isGroupAddress(destination)) return true
+    const responder = ownerOf(destination)
+    const flags = f[TCP_FLAGS]!
+    // Decided at its destination; where that is elsewhere, an answer is an answer
+    const generation = responder < 0 && (f[PROTOCOL] !== PROTOCOL_TCP || isSyn(flags)) ? policies.generation() : 0
+    const apps = app[port]! | (responder < 0 ? 0 : app[responder]! << 16)
+    const entry = flows.open(f[SOURCE]!, destination, f[PORTS]!, f[PROTOCOL]!, flags, generation, apps, clock.second)
+    return entry >= 0 || drop(p, FLOW_TABLE_FULL)
+  }
+
+  /** An answer: it may go if its conversation may, or as a conversation of its own. */
+  const answer = (p: number, port: number, entry: number, isQuery: boolean): boolean => {
+    const flags = f[TCP_FLAGS]!
+    // With the originator here its port decides
+    if (conversations.isOriginatorHere(entry) || conversations.goesOn(entry, app[port]!)) {
+      flows.track(entry, REPLY, flags, clock.second)
+      return true
+    }
+    const from = t[entry + APPS]! & 0xffff
+    if (isSyn(flags) || policies.find(app[port]!, from, f[PROTOCOL]!, f[TO_PORT]!) >= 0) {
+      const generation = isSyn(flags) || f[PROTOCOL] === PROTOCOL_UDP ? policies.generation() : 0
+      if (!isQuery && (flags & FLAG_RST) === 0) flows.turn(entry, flags, generation, app[port]!, clock.second)
+      return true
+    }
+    // As long as the host goes on the conversation stays an ended one, and does not become one that the host has opened
+    flows.track(entry, 0, 0, clock.second)
+    denials.note(from, app[port]!, f[PROTOCOL]!, conversations.portOf(entry), f[SOURCE]!, f[DESTINATION]!, clock.now)
+    return drop(p, POLICY_DENIED)
+  }
+
+  /** All that is not a packet of a known conversation. */
+  const markSlow = (p: number, port: number): boolean => {
+    const w = (start[p]! + 2) >> 2
+    const tail = i32[w + 2]!
+    if (i32[w + 1] !== macHead[port] || ((tail ^ macTail[port]!) & 0xffff) !== 0) return drop(p, APP_SOURCE_FORGED)
+    const type = tail >>> 16
+    if (type === ARP_LE) return markArp(p, port)
+    if (type !== IPV4_LE) return drop(p, APP_NOT_IP)
+    const kind = headers.look(p)
+    if (kind < 0) return drop(p, -1 - kind)
+    const source = f[SOURCE]!
+    if (ownerOf(source) !== port) return drop(p, APP_SOURCE_FORGED)
+    marks[p] = app[port]!
+    const isQuery = kind === KIND_QUERY || kind === KIND_ANSWER
+    if (kind !== KIND_PORTS && !isQuery) return true
+    const destination = f[DESTINATION]!
+    const entry = !isQuery ? flows.find(source, destination, f[PORTS]!, f[PROTOCOL]!, clock.second)
+      : kind === KIND_QUERY ? flows.findQuery(source, destination, f[PORTS]!, clock.second)
+        : flows.findQuery(destination, source, f[PORTS]!, clock.second)
+    if (entry < 0) return kind === KIND_ANSWER || (f[TCP_FLAGS]! & FLAG_RST) !== 0 || open(p, port)
+    if ((entry & REPLY) !== 0 || kind === KIND_ANSWER) return answer(p, port, entry & ~REPLY, isQuery)
+    const apps = t[entry + APPS]!
+    if ((apps & 0xffff) !== app[port]) {
+      t[entry + APPS] = (apps & ~0xffff) | app[port]!
+      t[entry + GENERATION] = 0
+    }
+    flows.track(entry, 0, f[TCP_FLAGS]!, clock.second)
+    return true
+  }
+
+  /** A frame has come in by an app's port: checks it and gives it its mark. False: it was dropped. */
+  return (p: number, port: number): boolean => {
+    const w = (start[p]! + 2) >> 2
+    const head = i32[w + 3]!
+    const size = length[p]!
+    // An IPv4 packet from the host's first address, without options, no fragment
+    if (
+      size < UDP_FRAME || i32[w + 1] !== macHead[port] || i32[w + 2] !== macTail[port] || i32[w + 6] !== address[port] || (head & 0xff) !== 0x45 ||
+      (i32[w + 4]! & FRAGMENT_LE) !== 0
+    ) return markSlow(p, port)
+    const protocol = (i32[w + 5]! >>> 8) & 0xff
+    const total = ((head >>> 8) & 0xff00) | (head >>> 24)
+    const isTcp = protocol === PROTOCOL_TCP
+    if ((!isTcp && protocol !== PROTOCOL_UDP) || total + ETHERNET_HEADER > size || total < (isTcp ? 40 : 28)) return markSlow(p, port)
+    const found = flows.find(i32[w + 6]!, i32[w + 7]!, i32[w + 8]!, protocol, clock.second)
+    const entry = found & ~REPLY
+    if (found < 0 || t[entry + GENERATION] !== policies.generation() || ((found & REPLY) === 0 && (t[entry + APPS]! & 0xffff) !== app[port])) {
+      return markSlow(p, port)
+    }
+    marks[p] = app[port]!
+    flows.track(entry, found & REPLY, isTcp ? (i32[w + 11]! >>> 8) & 0xff : 0, clock.second)
+    return true
+  }
+}
