@@ -148,7 +148,8 @@ export const createEngine = (options: EngineOptions) => {
   }
 
   const { output, seal, completeChecksum } = createOutput({
-    packets, ports, rings, flush, toInterface, toTunnel: (p, port) => tunnelPath.output(p, port), coalesce: options.coalesce !== false
+    packets, ports, rings, flush, toInterface, toTunnel: (p, port) => tunnelPath.output(p, port), coalesce: options.coalesce !== false,
+    sumRanges: (n) => io.sumRanges(n)
   })
   const bridge = createBridge({ packets, ports, fdb, clock, output })
 

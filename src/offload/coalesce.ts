@@ -1,128 +1,200 @@
 /**
- * Fewer and larger writes: a run of UDP datagrams of one flow and one size, queued for one port in one turn, leaves as a single
- * super-frame (UDP segmentation offload), gathered from where the datagrams lie: the headers of the first, the payloads of all.
- * The kernel behind the TAP cuts it again where somebody wants datagrams.
+ * Fewer and larger writes: a run of TCP segments or of UDP datagrams of one flow, queued for one port in one turn, leaves as a single
+ * super-frame, gathered from where they lie: the headers of the first, the payloads of all. The kernel behind the port cuts it again
+ * where somebody wants packets. What may be joined is said in coalesce-tcp.ts and coalesce-udp.ts.
  *
- * Nothing waits for more to come, and nothing changes but the identification of datagrams with DF, which says nothing
- * (RFC 6864 section 4): datagrams without DF, with options, without a checksum or with a wrong one are left alone. A datagram is
- * only joined to the entry queued last for its port, so that order is kept; a shorter one ends the run.
+ * Nothing waits for more to come. A port has a few places for runs that are open; the ports of a packet's flow say which is its own, and
+ * it joins nothing but what was queued last there. So packets of one flow, which all have the same place, keep their order. What shows no
+ * ports (fragments, options, extension headers) may be of any flow: it closes all places of its kind.
  */
 import type { Packets } from '../core/packets.js'
-import { F_CSUM_OK, F_NEEDS_CSUM } from '../core/packets.js'
 import type { Ports } from '../core/ports.js'
-import { OFFLOAD_USO } from '../core/ports.js'
-import { fold, isSumGood, pseudoSum, sumAligned } from '../wire/checksum.js'
+import { OFFLOAD_TSO4, OFFLOAD_TSO6, OFFLOAD_USO } from '../core/ports.js'
+import { GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4 } from '../core/layout.js'
 import { ETHERNET_HEADER } from '../wire/ethernet.js'
 import * as ipv4 from '../wire/ipv4.js'
-import * as udp from '../wire/udp.js'
+import { UDP_HEADER } from '../wire/udp.js'
+import { createTcpRule, TCP4, TCP6 } from './coalesce-tcp.js'
+import { createUdpRule, UDP4 } from './coalesce-udp.js'
+import { createVerifier, type Transport } from './verify.js'
 
-/** Where the UDP header of a run's datagrams begins, and their payload, from the start of the frame. */
-export const L4 = ETHERNET_HEADER + ipv4.IPV4_HEADER
-export const HEADERS = L4 + udp.UDP_HEADER
-/** Of the checksum in the UDP header. */
-export const CHECKSUM_OFFSET = udp.OFF_CHECKSUM
-/** Datagrams in a super-frame; the kernel takes 128, older ones 64 (UDP_MAX_SEGMENTS). */
+/** Packets in a super-frame; the kernel takes 128 UDP datagrams, older ones 64 (UDP_MAX_SEGMENTS). */
 export const MAX_RUN = 64
+/** Bytes of an IP packet. */
 const MAX_TOTAL = 65535
 
-/** EtherType 0800 as a little-endian load sees it. */
-const ETHERTYPE_IPV4_LE = 0x0008
-const PROTOCOL_UDP_LE = ipv4.PROTOCOL_UDP << 8
-/** Flags and fragment offset: DF alone. */
-const ONLY_DF = ipv4.FLAG_DF
+/** EtherTypes as a little-endian load sees them. */
+const IPV4_LE = 0x0008
+const IPV6_LE = 0xdd86
+/** All of flags and fragment offset but DF, likewise. */
+const NOT_DF_LE = 0xffbf
+const IPV6_OFF_NEXT_HEADER = 6
+const PROTOCOL_ICMPV6 = 58
+const IPV4_NO_OPTIONS = 0x45
 
-export const createCoalescer = (packets: Packets, ports: Ports, entries: number) => {
-  const { view, u16, i32, bytes, start, length, flags, gsoType, next } = packets
+/** Places of a port, by kind and by hash of the flow's ports: port << 4 | kind << 2 | hash. */
+const PLACE_BITS = 4
+const KIND = 3 << 2
+const KIND_UDP4 = 0 << 2
+const KIND_TCP4 = 1 << 2
+const KIND_TCP6 = 2 << 2
+const HASHES = 4
+const HASH_SHIFT = 30
+const HASH_FACTOR = 0x9e3779b1 | 0
+
+export const createCoalescer = (packets: Packets, ports: Ports, entries: number, sums: Int32Array, sumRanges: (count: number) => void) => {
+  const { u16, i32, bytes, start, length, gsoType, next } = packets
   const { offloads } = ports
-  // By tx entry: the run's last packet, how many, payload bytes of the first and of all, and whether another may join
+  const verifier = createVerifier(packets, sums, sumRanges)
+  const udp = createUdpRule(packets, verifier)
+  const tcp = createTcpRule(packets, verifier)
+  // By place: the entry queued last there, good while `lastTurn` is the turn it was queued in
+  const lastEntry = new Int32Array(ports.capacity << PLACE_BITS)
+  const lastTurn = new Int32Array(ports.capacity << PLACE_BITS).fill(-1)
+  let turn = 0
+  // By tx entry: its kind, first and last packet, how many, payload bytes of the first and of all, and whether another may join
+  const kind = new Int32Array(entries)
+  const head = new Int32Array(entries)
   const tail = new Int32Array(entries)
   const count = new Int32Array(entries)
   const segment = new Int32Array(entries)
   const payload = new Int32Array(entries)
   const open = new Uint8Array(entries)
+  // Entries of two packets and more
+  const runs = new Int32Array(entries)
+  let runCount = 0
 
-  /** Payload bytes of a datagram that may be joined to others; -1 for all else. Looks at nothing but the headers. */
-  const candidate = (p: number): number => {
-    const at = start[p]!
-    const size = length[p]!
-    if (size < HEADERS || gsoType[p] !== 0 || u16[(at + 12) >> 1] !== ETHERTYPE_IPV4_LE || bytes[at + ETHERNET_HEADER] !== 0x45) return -1
-    const o = at + ETHERNET_HEADER
-    if (bytes[o + ipv4.OFF_PROTOCOL] !== ipv4.PROTOCOL_UDP || view.getUint16(o + ipv4.OFF_FLAGS_FRAGMENT) !== ONLY_DF) return -1
-    const data = size - HEADERS
-    if (ipv4.totalLength(view, o) !== size - ETHERNET_HEADER || udp.udpLength(view, at + L4) !== data + udp.UDP_HEADER) return -1
-    return data === 0 || udp.udpChecksum(view, at + L4) === 0 ? -1 : data
+  const transportOf = (e: number): Transport => (kind[e] === KIND_TCP4 ? TCP4 : kind[e] === KIND_TCP6 ? TCP6 : UDP4)
+
+  const closeAll = (place: number): number => {
+    for (let i = place; i < place + HASHES; i++) lastTurn[i] = -1
+    return -1
   }
 
-  /** Is the UDP checksum right, or to be completed by the kernel anyway? */
-  const isChecksumGood = (p: number): boolean => {
-    if ((flags[p]! & (F_NEEDS_CSUM | F_CSUM_OK)) !== 0) return true
-    const at = start[p]!
-    const size = length[p]! - L4
-    // Little-endian like sumAligned: the addresses, protocol and length of the pseudo-header
-    const pseudo = sumAligned(i32, at + ETHERNET_HEADER + ipv4.OFF_SOURCE, 8) + PROTOCOL_UDP_LE + ((size >>> 8) | ((size & 0xff) << 8))
-    const good = isSumGood(sumAligned(i32, at + L4, size) + pseudo)
-    if (good) flags[p] = flags[p]! | F_CSUM_OK
-    return good
+  const add = (e: number, p: number, data: number): void => {
+    const n = count[e]!
+    if (n === 1) runs[runCount++] = e
+    next[tail[e]!] = p
+    next[p] = -1
+    tail[e] = p
+    count[e] = n + 1
+    payload[e] = payload[e]! + data
   }
 
-  /** Same addresses at layer 2 and 3, ports, TOS and TTL; the IPv4 header checksum of both is right or wrong with the header itself. */
-  const isSameFlow = (p: number, q: number): boolean => {
-    const a = start[p]!
-    const b = start[q]!
-    const x = (a + 2) >> 2
-    const y = (b + 2) >> 2
-    return i32[x] === i32[y] && u16[a >> 1] === u16[b >> 1] && i32[x + 1] === i32[y + 1] && i32[x + 2] === i32[y + 2] &&
-      i32[x + 6] === i32[y + 6] && i32[x + 7] === i32[y + 7] && i32[x + 8] === i32[y + 8] && // source, destination, ports
-      bytes[a + 15] === bytes[b + 15] && bytes[a + 22] === bytes[b + 22]
+  const joinUdp = (e: number, h: number, p: number): boolean => {
+    if (!udp.isSameFlow(h, p)) return false
+    if (count[e] === 1) {
+      const whole = udp.dataOf(h)
+      if (whole < 0 || !udp.isSound(h)) {
+        open[e] = 0
+        return false
+      }
+      segment[e] = whole
+      payload[e] = whole
+    }
+    const data = udp.dataOf(p)
+    if (data < 0 || payload[e]! + data > MAX_TOTAL - ipv4.IPV4_HEADER - UDP_HEADER || !udp.isSound(p)) return false
+    add(e, p, data)
+    if (data < segment[e]!) open[e] = 0 // a shorter one is the last
+    return true
   }
 
-  const isHeaderGood = (p: number): boolean => isSumGood(sumAligned(i32, start[p]! + ETHERNET_HEADER, ipv4.IPV4_HEADER))
+  const joinTcp = (e: number, h: number, p: number, t: Transport): boolean => {
+    const data = tcp.dataOf(p, t)
+    if (data <= 0 || !tcp.isNext(h, p, count[e]!, payload[e]!, t)) return false
+    if (payload[e]! + length[h]! - segment[e]! + data > MAX_TOTAL) return false
+    if (!(count[e] === 1 ? tcp.areSound(h, p, t) : tcp.isSound(p, t))) return false
+    add(e, p, data)
+    if (data < segment[e]! || tcp.isPushed(p, t.l4)) open[e] = 0
+    return true
+  }
 
   return {
-    count, segment,
-    /** A packet has been queued as entry `e`: it may begin a run. */
-    begin: (e: number, p: number, port: number): void => {
-      next[p] = -1
-      count[e] = 1
-      tail[e] = p
-      open[e] = (offloads[port]! & OFFLOAD_USO) === 0 ? 0 : 1
+    /** Entries that hold runs, the first `runCount()`; by entry: payload bytes of each packet but the last, and where things are in them. */
+    runs, segment, transportOf,
+    runCount: (): number => runCount,
+
+    /** Could runs of what `p` is leave by `port`? All that most packets cost. */
+    isJoinable: (p: number, port: number): boolean => {
+      const at = start[p]!
+      const type = u16[(at + 12) >> 1]!
+      let needed = 0
+      if (type === IPV4_LE) {
+        const protocol = bytes[at + ETHERNET_HEADER + ipv4.OFF_PROTOCOL]!
+        needed = protocol === ipv4.PROTOCOL_UDP ? OFFLOAD_USO : protocol === ipv4.PROTOCOL_TCP ? OFFLOAD_TSO4 : 0
+      } else if (type === IPV6_LE) needed = OFFLOAD_TSO6
+      return (offloads[port]! & needed) !== 0
     },
-    /** Joins `p` to the run of entry `e` of its port, whose first packet is `head`; false when it does not belong there. */
-    join: (e: number, head: number, p: number): boolean => {
-      // Most packets fail here, at no more cost than a few loads
-      if (open[e] === 0 || length[p]! > length[head]! || length[p]! < HEADERS || !isSameFlow(head, p)) return false
-      const n = count[e]!
-      if (n === 1) {
-        const whole = candidate(head)
-        if (whole < 0 || packets.isShared(head) || !isHeaderGood(head) || !isChecksumGood(head)) {
-          open[e] = 0
-          return false
-        }
-        segment[e] = whole
-        payload[e] = whole
+
+    /** The place of a packet that is joinable; -1 when nothing can be joined to it, nor it to anything. */
+    placeOf: (p: number, port: number): number => {
+      const at = start[p]!
+      let place = port << PLACE_BITS
+      let l4 = at
+      if (u16[(at + 12) >> 1] === IPV4_LE) {
+        place += bytes[at + ETHERNET_HEADER + ipv4.OFF_PROTOCOL] === ipv4.PROTOCOL_UDP ? KIND_UDP4 : KIND_TCP4
+        if (bytes[at + ETHERNET_HEADER] !== IPV4_NO_OPTIONS || (u16[(at + 20) >> 1]! & NOT_DF_LE) !== 0) return closeAll(place)
+        l4 += TCP4.l4
+      } else {
+        const protocol = bytes[at + ETHERNET_HEADER + IPV6_OFF_NEXT_HEADER]!
+        place += KIND_TCP6
+        if (protocol !== ipv4.PROTOCOL_TCP) return protocol === ipv4.PROTOCOL_UDP || protocol === PROTOCOL_ICMPV6 ? -1 : closeAll(place)
+        l4 += TCP6.l4
       }
-      const size = segment[e]!
-      const data = candidate(p)
-      if (data < 0) return false
-      if (n === MAX_RUN || payload[e]! + data + udp.UDP_HEADER + ipv4.IPV4_HEADER > MAX_TOTAL) return false
-      if (packets.isShared(p) || !isHeaderGood(p) || !isChecksumGood(p)) return false
-      next[tail[e]!] = p
-      next[p] = -1
-      tail[e] = p
-      count[e] = n + 1
-      payload[e] = payload[e]! + data
-      if (data < size) open[e] = 0 // a shorter one is the last
-      return true
+      return place + (Math.imul(i32[l4 >> 2]!, HASH_FACTOR) >>> HASH_SHIFT)
     },
-    /** Makes the headers of `head` those of the whole run: lengths, IPv4 checksum, the sum of the pseudo-header. */
-    writeHeaders: (e: number, head: number): void => {
-      const o = start[head]! + ETHERNET_HEADER
-      const size = payload[e]! + udp.UDP_HEADER
-      view.setUint16(o + ipv4.OFF_TOTAL_LENGTH, size + ipv4.IPV4_HEADER)
-      ipv4.writeHeaderChecksum(view, o)
-      view.setUint16(o + ipv4.IPV4_HEADER + udp.OFF_LENGTH, size)
-      view.setUint16(o + ipv4.IPV4_HEADER + udp.OFF_CHECKSUM,
-        fold(pseudoSum(ipv4.source(view, o), ipv4.destination(view, o), ipv4.PROTOCOL_UDP, size)))
+
+    /** Joins `p` to what was queued last at its place; false when it does not belong there. */
+    join: (place: number, p: number): boolean => {
+      if (lastTurn[place] !== turn) return false
+      const e = lastEntry[place]!
+      const h = head[e]!
+      // Most packets fail here, at no more cost than a few loads
+      if (open[e] === 0 || length[p]! > length[h]! || gsoType[p] !== 0 || count[e] === MAX_RUN) return false
+      switch (place & KIND) {
+        case KIND_TCP4: return joinTcp(e, h, p, TCP4)
+        case KIND_TCP6: return joinTcp(e, h, p, TCP6)
+        default: return joinUdp(e, h, p)
+      }
+    },
+
+    /** A packet has been queued as entry `e`, which is now the last at its place: it may begin a run. */
+    begin: (place: number, e: number, p: number): void => {
+      lastEntry[place] = e
+      lastTurn[place] = turn
+      open[e] = 0
+      if (gsoType[p] !== 0) return
+      const of = place & KIND
+      if (of !== KIND_UDP4) {
+        const t = of === KIND_TCP4 ? TCP4 : TCP6
+        const data = tcp.dataOf(p, t)
+        if (data <= 0 || tcp.isPushed(p, t.l4)) return
+        segment[e] = data
+        payload[e] = data
+      }
+      open[e] = 1
+      kind[e] = of
+      head[e] = p
+      tail[e] = p
+      count[e] = 1
+    },
+
+    /** Makes the headers of the first packet those of the whole run. Returns how many bytes they are. */
+    writeHeaders: (e: number): number => {
+      const h = head[e]!
+      const headers = length[h]! - segment[e]!
+      if (kind[e] === KIND_UDP4) udp.writeHeaders(h, payload[e]!)
+      else tcp.writeHeaders(h, tail[e]!, headers, payload[e]!, transportOf(e))
+      return headers
+    },
+
+    /** The virtio-net name of a run's kind. */
+    gsoOf: (e: number): number => (kind[e] === KIND_TCP4 ? GSO_TCPV4 : kind[e] === KIND_TCP6 ? GSO_TCPV6 : GSO_UDP_L4),
+
+    /** What is queued will be sent: every run ends. */
+    endTurn: (): void => {
+      turn = (turn + 1) | 0
+      runCount = 0
     }
   }
 }

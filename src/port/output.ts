@@ -5,10 +5,10 @@
 import type { Packets } from '../core/packets.js'
 import { F_NEEDS_CSUM, F_SLICE } from '../core/packets.js'
 import type { Ports } from '../core/ports.js'
-import { OFFLOAD_CSUM, OFFLOAD_TSO4, OFFLOAD_TSO6, OFFLOAD_USO, PORT_INTERFACE, PORT_IO, PORT_TUNNEL, P_FORWARDING } from '../core/ports.js'
+import { OFFLOAD_CSUM, OFFLOAD_TSO4, OFFLOAD_TSO6, OFFLOAD_USO, PORT_INTERFACE, PORT_TUNNEL, P_FORWARDING } from '../core/ports.js'
 import { GSO_ECN, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, VNET_F_NEEDS_CSUM, VNET_HDR } from '../core/layout.js'
 import { CANNOT_SEGMENT, MTU_EXCEEDED, NO_BUFFER, PORT_DOWN } from '../reason.js'
-import { CHECKSUM_OFFSET, createCoalescer, HEADERS, L4 } from '../offload/coalesce.js'
+import { createCoalescer } from '../offload/coalesce.js'
 import { createSegmenter } from '../offload/segment.js'
 import type { Rings } from './rings.js'
 import { CTL_TX_COUNT, MAX_WRITEV_PAIRS, TX_STRIDE, TX_WRITEV } from './rings.js'
@@ -33,20 +33,20 @@ export interface OutputParts {
   toInterface: (p: number, port: number) => void
   /** Takes frames for the tunnel behind a port. */
   toTunnel: (p: number, port: number) => void
-  /** Join runs of datagrams before they are sent. */
+  /** Join runs of packets of one flow before they are sent. */
   coalesce: boolean
+  /** Sums the first ranges in rings.sums (Io of rings.ts). */
+  sumRanges: (count: number) => void
 }
 
-export const createOutput = ({ packets, ports, rings, flush, toInterface, toTunnel, coalesce }: OutputParts) => {
+export const createOutput = ({ packets, ports, rings, flush, toInterface, toTunnel, coalesce, sumRanges }: OutputParts) => {
   const { start, length, flags, gsoType, gsoSize, csumStart, csumOffset, headerLength, next, stride, i32, u16 } = packets
   const { kind, state, mtu, offloads, handle, vnetHeader } = ports
   const { control, txCapacity, tx, txPacket, txPort, gather } = rings
-  const coalescer = createCoalescer(packets, ports, txCapacity)
-  // The tx entry queued last for each port, good while `lastFlush` is the flush it was queued for
-  const lastEntry = new Int32Array(ports.capacity)
-  const lastFlush = new Int32Array(ports.capacity).fill(-1)
-  let flushes = 0
-  let joined = 0
+  const coalescer = createCoalescer(packets, ports, txCapacity, rings.sums, sumRanges)
+  // A run needs a part for each packet and, when the first is a slice, one more: never more parts than there are packets in the pool,
+  // which is what `rings` keeps for runs
+  const maxJoined = Math.floor((packets.capacity * 2) / 3)
 
   const offloadOf = (gso: number): number => {
     switch (gso & ~GSO_ECN) {
@@ -75,14 +75,14 @@ export const createOutput = ({ packets, ports, rings, flush, toInterface, toTunn
 
   /**
    * Queues a frame whose bytes do not lie together, or have no room before them: the port's header stands in scratch, pieces where
-   * they came in.
+   * they came in. False when there was no room to put too many pieces together; the packet has ended then.
    */
-  const queueGathered = (p: number, port: number): void => {
+  const queueGathered = (p: number, port: number): boolean => {
     const size = gsoSize[p]!
     const pieces = stride[p] === 0 ? 1 : Math.ceil((length[p]! - headerLength[p]!) / size)
     if (pieces >= MAX_WRITEV_PAIRS && !packets.linearize(p)) {
       packets.drop(p, NO_BUFFER)
-      return
+      return false
     }
     const parts = stride[p] === 0 ? 1 : pieces
     if (!rings.hasRoom(parts + 1, VNET_HDR + 4, 1)) flush()
@@ -103,60 +103,62 @@ export const createOutput = ({ packets, ports, rings, flush, toInterface, toTunn
       gather[pair++ * 2 + 1] = Math.min(size, length[p]! - o)
     }
     next[p] = -1
-    coalescer.count[control[CTL_TX_COUNT]!] = 1
     rings.pushGathered(TX_WRITEV, p, port, handle[port]!, first, pair - first)
-    lastFlush[port] = -1
+    return true
   }
 
-  /** Queues a frame that fits its port. The virtio-net header is written before it: the same bytes for every port that has one. */
-  const queue = (p: number, port: number): void => {
-    if (stride[p] !== 0 || (flags[p]! & F_SLICE) !== 0) {
-      queueGathered(p, port)
-      return
-    }
-    const mayJoin = coalesce && (offloads[port]! & OFFLOAD_USO) !== 0
-    if (mayJoin && lastFlush[port] === flushes) {
-      const last = lastEntry[port]!
-      if (coalescer.join(last, txPacket[last]!, p)) {
-        joined++
-        rings.addQueued()
-        return
-      }
-    }
+  /** Queues a frame on its own. The virtio-net header is written before it: the same bytes for every port that has one. False when it was dropped. */
+  const queueAlone = (p: number, port: number): boolean => {
+    if (stride[p] !== 0 || (flags[p]! & F_SLICE) !== 0) return queueGathered(p, port)
     if (control[CTL_TX_COUNT]! >= txCapacity) flush()
     if (vnetHeader[port] !== 0) writeVnetHeader(p, start[p]!)
-    const e = control[CTL_TX_COUNT]!
     next[p] = -1
-    if (mayJoin) {
-      lastEntry[port] = e
-      lastFlush[port] = flushes
-      coalescer.begin(e, p, port)
-    } else coalescer.count[e] = 1
     rings.push(p, port, handle[port]!, vnetHeader[port]!)
+    return true
   }
 
-  /** Before an exchange: entries that have become runs are written as one super-frame, gathered from where their datagrams lie. */
+  /** Queues a frame that may be part of a run. */
+  const queueJoinable = (p: number, port: number): void => {
+    const place = coalescer.placeOf(p, port)
+    if (place >= 0 && rings.queued() < maxJoined && coalescer.join(place, p)) rings.addQueued()
+    else if (queueAlone(p, port) && place >= 0) coalescer.begin(place, control[CTL_TX_COUNT]! - 1, p)
+  }
+
+  /** Queues a frame that fits its port. */
+  const queue = (p: number, port: number): void => {
+    if (coalesce && coalescer.isJoinable(p, port)) queueJoinable(p, port)
+    else queueAlone(p, port)
+  }
+
+  /** Before an exchange: entries that have become runs are written as one super-frame, gathered from where their packets lie. */
   const seal = (): void => {
-    flushes = (flushes + 1) | 0
-    if (joined === 0) return
-    joined = 0
     let pair = rings.pairsUsed()
-    for (let e = 0; e < control[CTL_TX_COUNT]!; e++) {
-      if (kind[txPort[e]!] !== PORT_IO || coalescer.count[e]! === 1) continue
+    for (let i = 0; i < coalescer.runCount(); i++) {
+      const e = coalescer.runs[i]!
       const head = txPacket[e]!
-      coalescer.writeHeaders(e, head)
-      writeWords(start[head]! - VNET_HDR, VNET_F_NEEDS_CSUM | (GSO_UDP_L4 << 8) | (HEADERS << 16), coalescer.segment[e]! | (L4 << 16), CHECKSUM_OFFSET)
+      const before = vnetHeader[txPort[e]!]!
+      const headers = coalescer.writeHeaders(e)
+      const { l4, field } = coalescer.transportOf(e)
       const t = e * TX_STRIDE
-      tx[t] = TX_WRITEV
-      tx[t + 2] = pair
-      tx[t + 3] = coalescer.count[e]!
-      gather[pair * 2] = start[head]! - vnetHeader[txPort[e]!]!
-      gather[pair++ * 2 + 1] = length[head]! + vnetHeader[txPort[e]!]!
-      for (let p = next[head]!; p >= 0; p = next[p]!) {
-        gather[pair * 2] = start[p]! + HEADERS
-        gather[pair++ * 2 + 1] = length[p]! - HEADERS
+      const first = pair
+      const apart = tx[t] === TX_WRITEV // a slice: the port's header stands in scratch
+      const at = apart ? gather[tx[t + 2]! * 2]! : start[head]! - before
+      writeWords(at, VNET_F_NEEDS_CSUM | (coalescer.gsoOf(e) << 8) | (headers << 16), coalescer.segment[e]! | (l4 << 16), field)
+      gather[pair * 2] = at
+      gather[pair++ * 2 + 1] = apart ? before : before + length[head]!
+      if (apart) {
+        gather[pair * 2] = start[head]!
+        gather[pair++ * 2 + 1] = length[head]!
       }
+      for (let p = next[head]!; p >= 0; p = next[p]!) {
+        gather[pair * 2] = start[p]! + headers
+        gather[pair++ * 2 + 1] = length[p]! - headers
+      }
+      tx[t] = TX_WRITEV
+      tx[t + 2] = first
+      tx[t + 3] = pair - first
     }
+    coalescer.endTurn()
   }
 
   const segmenter = createSegmenter(packets, (p, port) => fit(p, port))
