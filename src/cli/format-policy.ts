@@ -24,9 +24,12 @@ const markText = (name: string | undefined, mark: number): string => name ?? (ma
 
 export const formatDenied = (rows: readonly DeniedRow[]): string =>
   rows.map((row) =>
-    `from ${markText(row.from, row.mark)} to ${row.to} protocol ${row.protocol}${pair('port', row.port)} packets ${row.packets} age ${row.age}sec\n`).join('')
+    `from ${markText(row.from, row.mark)} to ${markText(row.to, row.to_id)} protocol ${row.protocol}${pair('port', row.port)} packets ${row.packets} `
+    + `src ${row.source} dst ${row.destination} age ${row.age}sec\n`).join('')
 
+/** Where the other end is no app's of this cell, nothing is said of it. */
 export const formatFlows = (rows: readonly FlowRow[]): string =>
   rows.map((row) =>
-    `${row.protocol} ${row.source}${pair('port', row.sport)} to ${row.destination}${pair('port', row.dport)}${pair('id', row.id)} `
-    + `from ${markText(row.from, row.mark)} ${row.state} expires ${row.expires}sec\n`).join('')
+    `${row.protocol} ${row.state} src ${row.source}${pair('sport', row.sport)} dst ${row.destination}${pair('dport', row.dport)}${pair('id', row.id)}`
+    + `${row.mark === 0 ? '' : ` from ${markText(row.from, row.mark)}`}${pair('to', row.to)}${row.admitted ? ' admitted' : ''} `
+    + `age ${row.age}sec expires ${row.expires}sec\n`).join('')

@@ -1,12 +1,17 @@
 /** Apps and policies: unique ids, hosts and apps that are there, addresses to tell a host by, nothing twice. */
+import { formatIp4 } from '../wire/ip4.js'
 import { suggest } from './names.js'
 import { type Path, type Report } from './problem.js'
 import { type NetworkShape, type PolicyShape } from './schema.js'
 
-/** Every host belongs to one app at most, and every interface of it has an address: other packets are taken for forged. */
+/**
+ * Every host belongs to one app at most. Every interface of it has an address, as other packets are taken for forged, and addresses that no
+ * other host of an app has: they tell whose packet it is.
+ */
 const checkHosts = (shape: NetworkShape, report: Report): void => {
   const hosts = new Map(shape.hosts)
   const owners = new Map<string, string>()
+  const stations = new Map<number, string>()
   for (const [app, { hosts: members }] of shape.apps) {
     members.forEach((name, i) => {
       const path = ['apps', app, 'hosts', i]
@@ -20,6 +25,11 @@ const checkHosts = (shape: NetworkShape, report: Report): void => {
       owners.set(name, app)
       for (const [dev, { address }] of host.interfaces) {
         if (address.length === 0) report(path, `${name}.${dev} has no address, and whatever it sent would count as forged`)
+        for (const { address: own } of address) {
+          const other = stations.get(own)
+          if (other !== undefined) report(path, `${name}.${dev} has the address ${formatIp4(own)} of ${other}; among hosts of apps it is one's alone`)
+          stations.set(own, `${name}.${dev}`)
+        }
       }
     })
   }

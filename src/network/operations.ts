@@ -61,7 +61,7 @@ export type Operation =
       gso: boolean
     }
   | { op: 'vxlan.del'; name: string }
-  /** `id` is the mark of the app's packets, 1..65535. An app that policies name stays. */
+  /** `id` is the mark of the app's packets, 1..65535. An app goes with its policies, but not before its ports. */
   | { op: 'app.add'; name: string; id: number }
   | { op: 'app.del'; name: string }
   /** A port of a host that is the app's: what comes in there has this MAC address and one of these IPv4 addresses, or is forged. */
@@ -270,10 +270,15 @@ export interface DeniedRow {
   from?: string
   /** 0: unmarked. */
   mark: number
-  to: string
+  to?: string
+  to_id: number
   protocol: PolicyProtocol | number
+  /** With TCP and UDP. */
   port?: number
   packets: number
+  /** Of the last one. */
+  source: string
+  destination: string
   /** Seconds since the last one. */
   age: number
 }
@@ -281,15 +286,26 @@ export interface DeniedRow {
 /** `tapway flow`: a conversation. */
 export interface FlowRow {
   protocol: PolicyProtocol | number
+  /** Of table/flow-states.ts. */
+  state: string
+  /** Of who opened it, and of the other end. */
   source: string
   destination: string
-  /** Ports, or of an echo its identifier. */
+  /** With TCP and UDP. */
   sport?: number
   dport?: number
+  /** With ICMP: identifier and type of the request. */
   id?: number
+  icmp_type?: number
+  /** App of who opened it, if its mark is known here; 0: no app of this cell, and no mark yet. */
   from?: string
   mark: number
-  state: string
+  /** App of the other end, if that is here. */
+  to?: string
+  /** Whether it may go on without being looked at again. */
+  admitted: boolean
+  /** Seconds since it was opened. */
+  age: number
   /** Seconds until it is forgotten, when nothing more comes. */
   expires: number
 }

@@ -36,21 +36,24 @@ test('a policy as it is printed is read back as the same', (t) => {
 
 test('what was denied: known apps, other marks, no mark', (t) => {
   t.is(formatDenied([
-    { from: 'web', mark: 1001, to: 'db', protocol: 'tcp', port: 22, packets: 12, age: 3 },
-    { mark: 4711, to: 'db', protocol: 'icmp', packets: 1, age: 0 },
-    { mark: 0, to: 'db', protocol: 47, packets: 2, age: 60 }
-  ]), `from web to db protocol tcp port 22 packets 12 age 3sec
-from mark 4711 to db protocol icmp packets 1 age 0sec
-from unmarked to db protocol 47 packets 2 age 60sec
+    { from: 'web', mark: 1001, to: 'db', to_id: 7, protocol: 'tcp', port: 22, packets: 12, source: '10.0.0.1', destination: '10.0.0.2', age: 3 },
+    { mark: 4711, to: 'db', to_id: 7, protocol: 'icmp', packets: 1, source: '10.0.0.3', destination: '10.0.0.2', age: 0 },
+    { mark: 0, to_id: 8, protocol: 47, packets: 2, source: '10.0.0.1', destination: '10.0.0.4', age: 60 }
+  ]), `from web to db protocol tcp port 22 packets 12 src 10.0.0.1 dst 10.0.0.2 age 3sec
+from mark 4711 to db protocol icmp packets 1 src 10.0.0.3 dst 10.0.0.2 age 0sec
+from unmarked to mark 8 protocol 47 packets 2 src 10.0.0.1 dst 10.0.0.4 age 60sec
 `)
 })
 
 test('conversations', (t) => {
   t.is(formatFlows([
-    { protocol: 'tcp', source: '10.0.0.1', sport: 40000, destination: '10.0.0.2', dport: 8080, from: 'web', mark: 1001, state: 'established', expires: 7100 },
-    { protocol: 'icmp', source: '10.0.0.1', destination: '10.0.0.2', id: 77, mark: 0, state: 'unreplied', expires: 29 }
-  ]), `tcp 10.0.0.1 port 40000 to 10.0.0.2 port 8080 from web established expires 7100sec
-icmp 10.0.0.1 to 10.0.0.2 id 77 from unmarked unreplied expires 29sec
+    {
+      protocol: 'tcp', source: '10.0.0.1', sport: 40000, destination: '10.0.0.2', dport: 8080, from: 'web', mark: 1001, to: 'db', state: 'established',
+      admitted: true, age: 100, expires: 7100
+    },
+    { protocol: 'icmp', source: '10.0.0.1', destination: '10.0.0.2', id: 77, icmp_type: 8, mark: 4711, state: 'query', admitted: false, age: 1, expires: 29 }
+  ]), `tcp established src 10.0.0.1 sport 40000 dst 10.0.0.2 dport 8080 from web to db admitted age 100sec expires 7100sec
+icmp query src 10.0.0.1 dst 10.0.0.2 id 77 from mark 4711 age 1sec expires 29sec
 `)
 })
 

@@ -66,6 +66,14 @@ run([
   ['a host twice', text('apps: { web: { id: 7, hosts: [a1, a1] } }'), '4:35', 'apps.web.hosts[1]', 'a1 stands here twice'],
   ['a host of two apps', text('apps: { web: { id: 7, hosts: a1 }, db: { id: 8, hosts: a1 } }'), '4:56', 'apps.db.hosts', 'a1 is a host of app web already'],
   ['an interface without address', text('apps: { web: { id: 7, hosts: [a2] } }'), '4:31', 'apps.web.hosts[0]', 'a2.f has no address'],
+  [
+    'an address that two hosts of apps have, on two bridges', `version: 1
+bridges: { br0: {}, br1: {} }
+apps: { web: { id: 1, hosts: a }, db: { id: 2, hosts: [ b, c ] } }
+hosts: { a: { interfaces: { e: { bridge: br0, address: 10.0.0.1/24 } } }, b: {}, c: { interfaces: { e: { bridge: br1, address: 10.0.0.1/24 } } } }
+`,
+    '3:60', 'apps.db.hosts[1]', 'c.e has the address 10.0.0.1 of a.e; among hosts of apps it is one\'s alone'
+  ],
   ['policies as a mapping', text(APPS, 'policies: { web: db }'), '5:11', 'policies', 'expected a list, got a mapping'],
   ['an unknown key of a policy', policy('from: web, to: db, protocol: tcp, port: 80'), '5:49', 'policies[0].port', 'did you mean "ports"?'],
   ['an unknown app', policy('from: wep, to: db, protocol: icmp'), '5:21', 'policies[0].from', 'unknown app "wep"; did you mean "web"?'],
