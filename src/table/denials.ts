@@ -21,6 +21,8 @@ export interface Denial {
   destination: number
 }
 
+const swap = (word: number): number => ((word & 0xff) << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | (word >>> 24)
+
 export type Denials = ReturnType<typeof createDenials>
 
 export const createDenials = (options: DenialsOptions = {}) => {
@@ -75,7 +77,7 @@ export const createDenials = (options: DenialsOptions = {}) => {
     replaced++
   }
 
-  /** One more packet; addresses are those of the packet. */
+  /** One more packet; addresses as an aligned little-endian load of its header sees them. */
   const note = (from: number, to: number, protocol: number, port: number, src: number, dst: number, now: number): void => {
     const a = from | (to << 16)
     const t = port | (protocol << 16)
@@ -114,7 +116,7 @@ export const createDenials = (options: DenialsOptions = {}) => {
       for (let r = newest; r >= 0; r = older[r]!) {
         rows.push({
           from: apps[r]! & 0xffff, to: apps[r]! >>> 16, protocol: target[r]! >>> 16, port: target[r]! & 0xffff, packets: packets[r]!, last: last[r]!,
-          source: source[r]!, destination: destination[r]!
+          source: swap(source[r]!), destination: swap(destination[r]!)
         })
       }
       return rows
