@@ -11,6 +11,7 @@ import { runMicro } from './micro/run.js'
 import { readOptions, USAGE, type BenchOptions } from './options.js'
 import { cleanUp, killRunning } from './paired/command.js'
 import { runFootprint } from './paired/footprint.js'
+import { PACKAGES, versionOf } from './paired/others.js'
 import { runScenario } from './paired/scenario.js'
 import { ROOT } from './paired/tapway.js'
 import { isQuiet, terminalText, withResults, type Results } from './report.js'
@@ -41,6 +42,13 @@ const isolated = (): void => {
     refuseUnlessIsolated()
   } catch {
     throw new Error('this needs a /run/netns and a /run/tapway of its own: start it by npm run bench')
+  }
+}
+
+/** Whether what is to be measured besides is there: scripts/bench.sh installs it. */
+const checkOthers = async (o: BenchOptions): Promise<void> => {
+  for (const name of o.others) {
+    if (await versionOf(name) === undefined) throw new Error(`${name} is not installed: install the package ${PACKAGES[name]}`)
   }
 }
 
@@ -91,6 +99,7 @@ const main = async (): Promise<void> => {
     return
   }
   if (o.footprint || loads(o)) isolated()
+  await checkOthers(o)
   const results: Results = { machine: describeMachine(ROOT), options: { runs: o.runs, seconds: o.seconds }, paired: [], singles: [] }
   await measure(o, results)
   write(o, results)

@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util'
 import { MICRO_GROUPS } from './micro/run.js'
 import { MEASURES, type Measure } from './paired/scenario.js'
-import { SCENARIOS, UNDERLAYS, type Scenario, type Underlay } from './paired/side.js'
+import { OTHER_SIDES, SCENARIOS, UNDERLAYS, type OtherSide, type Scenario, type Underlay } from './paired/side.js'
 import { POLL_MODES, type Poll } from './paired/tapway.js'
 import { isVxlan } from './paired/vxlan.js'
 
@@ -11,6 +11,9 @@ export const USAGE = `npm run bench -- [options]
   --scenario LIST   ${SCENARIOS.join(', ')} (all)
   --only LIST       ${[...MEASURES, 'footprint', ...MICRO_GROUPS].join(', ')}
                     (the usual measures of each scenario, and all the rest)
+  --with LIST       ${OTHER_SIDES.join(', ')}: other switches in user space beside these two, on the bridge (none).
+                    ovs is Open vSwitch's userspace datapath with TSO on TAPs, ovs-packet the same on packet sockets.
+                    Installs them where they are not there (Debian packages openvswitch-switch, vde2)
   --underlay NAME   what the tunnels of the vxlan scenarios go through: ${UNDERLAYS.join(', ')} (veth)
   --poll LIST       how Tapway waits: ${POLL_MODES.join(', ')}. All measures are taken in the first, round trips in all.
                     With one mode named, all measures are taken in it
@@ -27,6 +30,7 @@ export interface BenchOptions {
   footprint: boolean
   polls: readonly Poll[]
   underlay: Underlay
+  others: readonly OtherSide[]
   runs: number
   seconds: number
   out: string | undefined
@@ -53,7 +57,7 @@ export const readOptions = (argv: string[]): BenchOptions | undefined => {
   const { values } = parseArgs({
     args: argv, allowPositionals: false, options: {
       scenario: { type: 'string' }, only: { type: 'string' }, poll: { type: 'string' }, underlay: { type: 'string' }, runs: { type: 'string' },
-      seconds: { type: 'string' }, out: { type: 'string' }, help: { type: 'boolean', short: 'h' }
+      seconds: { type: 'string' }, out: { type: 'string' }, with: { type: 'string' }, help: { type: 'boolean', short: 'h' }
     }
   })
   if (values.help === true) return undefined
@@ -69,6 +73,7 @@ export const readOptions = (argv: string[]): BenchOptions | undefined => {
     micro: MICRO_GROUPS.filter((m) => parts.includes(m)),
     footprint: parts.includes('footprint'),
     polls: choose('poll', values.poll, POLL_MODES), underlay,
+    others: values.with === undefined ? [] : choose('with', values.with, OTHER_SIDES),
     runs, seconds, out: values.out,
     complete: [values.scenario, values.only, values.poll, values.underlay].every((v) => v === undefined) && runs >= 5 && seconds >= 2
   }

@@ -5,6 +5,19 @@ export interface Goal {
   /** `at least` for what shall be high, `at most` for what shall be low. */
   bound: 'at least' | 'at most'
   value: number
+  /** What would be better still. */
+  aim?: number
+}
+
+/** Another switch's figure, taken in the same runs. */
+export interface Other {
+  /** As of OTHER_SIDES of paired/side.ts. */
+  name: string
+  version: string
+  runs: number[]
+  median: number
+  /** Tapway's median by this one. */
+  ratio: number
 }
 
 /** A figure of Tapway beside the kernel's, taken alternately. */
@@ -22,6 +35,9 @@ export interface Paired {
   ratio: number
   goal?: Goal
   met?: boolean
+  others?: Other[]
+  /** Processor seconds by who took them, medians of the runs, by side: of the whole machine, of the switch, of the programs in the hosts. */
+  cpu?: Record<string, Record<string, number>>
 }
 
 /** A figure that has no counterpart. */
@@ -35,7 +51,15 @@ export interface Single {
   met?: boolean
 }
 
-const meets = (value: number, goal: Goal): boolean => (goal.bound === 'at least' ? value >= goal.value : value <= goal.value)
+const reaches = (value: number, { bound }: Goal, limit: number): boolean => (bound === 'at least' ? value >= limit : value <= limit)
+const meets = (value: number, goal: Goal): boolean => reaches(value, goal, goal.value)
+
+/** The goal in words, and whether it is met; '' without one. */
+export const goalText = (value: number, goal: Goal | undefined): string => {
+  if (goal === undefined) return ''
+  const floor = `${goal.bound} ${goal.value}: ${meets(value, goal) ? 'met' : 'NOT met'}`
+  return goal.aim === undefined ? floor : `${floor}; aim ${goal.aim}: ${reaches(value, goal, goal.aim) ? 'met' : 'not met'}`
+}
 
 /** The goal of a paired figure is one for its ratio. */
 export const paired = (
@@ -48,6 +72,11 @@ export const paired = (
     ...(goal === undefined ? {} : { goal, met: meets(ratio, goal) })
   }
 }
+
+/** Another switch's row beside one of `tapwayMedian`. */
+export const other = (name: string, version: string, runs: readonly number[], tapwayMedian: number): Other => ({
+  name, version, runs: runs.map(rounded), median: rounded(median(runs)), ratio: rounded(tapwayMedian / median(runs))
+})
 
 export const single = (group: string, what: string, unit: string, runs: readonly number[], goal?: Goal): Single => {
   const value = median(runs)

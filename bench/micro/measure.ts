@@ -2,7 +2,7 @@
 import { PerformanceObserver } from 'node:perf_hooks'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { threadCpuTime } from '../../src/native.js'
-import { single, type Goal, type Single } from '../result.js'
+import { goalText, single, type Goal, type Single } from '../result.js'
 
 declare const gc: (() => void) | undefined
 
@@ -10,7 +10,7 @@ process.stdout.on('error', () => process.exit(1)) // nobody reads any more
 
 /** Prints a result and hands it to the parent process, if there is one. */
 export const report = (result: Single): void => {
-  const goal = result.goal === undefined ? '' : `  (${result.goal.bound} ${result.goal.value}: ${result.met ? 'met' : 'NOT met'})`
+  const goal = result.goal === undefined ? '' : `  (${goalText(result.median, result.goal)})`
   process.stdout.write(`${result.group.padEnd(10)} ${result.what.padEnd(46)} ${String(result.median).padStart(9)} ${result.unit}${goal}\n`)
   process.send?.(result)
 }

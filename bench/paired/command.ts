@@ -1,6 +1,7 @@
 /** Running programs, also inside network namespaces, and ending every one of them whatever happens. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 /** What is to be undone at the end, last first. Undoing never throws; what fails is told on stderr. */
 const undo: (() => Promise<unknown> | unknown)[] = []
@@ -64,29 +65,26 @@ export const killRunning = (): void => {
   for (const child of children) child.kill('SIGKILL')
 }
 
-export interface Service {
+export interface Program {
   pid: number
-  /** The line that said it is ready. */
-  line: string
-  /** Milliseconds from start to that line. */
-  readyAfter: number
   /** Sends a signal; throws with its stderr when it has ended by itself. */
   signal(name: NodeJS.Signals): void
   /** Sends SIGTERM, after a while SIGKILL, and waits for the end. */
   stop(): Promise<void>
 }
 
-/** Starts a program that goes on running, and waits for a line of its stdout. It is stopped at the end. */
-export const serve = async (words: readonly string[], isReady: (line: string) => boolean): Promise<Service> => {
-  const begin = performance.now()
-  const child = spawn(words[0]!, words.slice(1), { stdio: ['ignore', 'pipe', 'pipe'] })
+/** Starts a program that goes on running. It is stopped at the end. Its stdin is open and says nothing. */
+const start = (words: readonly string[]): Program & { child: ChildProcess; closed: Promise<number>; whatFailed: (why: string) => Error } => {
+  const child = spawn(words[0]!, words.slice(1), { stdio: ['pipe', 'pipe', 'pipe'] })
   const closed = finished(child)
   closed.catch(() => undefined)
+  child.stdin!.on('error', () => undefined)
   let err = ''
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (err = (err + text).slice(-4000)))
+  child.stderr!.setEncoding('utf8').on('data', (text: string) => (err = (err + text).slice(-4000)))
+  const whatFailed = (why: string): Error => new Error(`${words.join(' ')}: ${why}: ${err.trim()}`)
   const isAlive = (): boolean => child.exitCode === null && child.signalCode === null
   const signal = (name: NodeJS.Signals): void => {
-    if (!isAlive()) throw new Error(`${words.join(' ')}: has ended by itself: ${err.trim()}`)
+    if (!isAlive()) throw whatFailed('has ended by itself')
     child.kill(name)
   }
   const stop = async (): Promise<void> => {
@@ -94,20 +92,51 @@ export const serve = async (words: readonly string[], isReady: (line: string) =>
       child.kill('SIGTERM')
       child.kill('SIGCONT') // one that was stopped cannot end
     }
-    const timer = setTimeout(() => child.kill('SIGKILL'), 10_000)
+    const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS)
     await closed.catch(() => undefined)
     clearTimeout(timer)
   }
   atEnd(stop)
-  const lines = createInterface({ input: child.stdout })
+  return { child, closed, whatFailed, pid: child.pid!, signal, stop }
+}
+/** An instance with a thousand ports takes its time to close them. */
+const STOP_MS = 60_000
+
+/** Starts a program that does not say when it is ready: `isReady` is asked until it is true. */
+export const startUntil = async (words: readonly string[], isReady: () => Promise<boolean>): Promise<Program> => {
+  const { child, closed, whatFailed, ...program } = start(words)
+  child.stdout!.resume()
+  let ended = false
+  closed.catch(() => undefined).finally(() => (ended = true))
+  for (const end = performance.now() + READY_MS; !await isReady();) {
+    if (ended) throw whatFailed('has ended by itself')
+    if (performance.now() > end) throw whatFailed(`not ready after ${READY_MS / 1000} s`)
+    await sleep(50)
+  }
+  return program
+}
+const READY_MS = 20_000
+
+export interface Service extends Program {
+  /** The line that said it is ready. */
+  line: string
+  /** Milliseconds from start to that line. */
+  readyAfter: number
+}
+
+/** Starts a program that goes on running, and waits for a line of its stdout. It is stopped at the end. */
+export const serve = async (words: readonly string[], isReady: (line: string) => boolean, readyMs = READY_MS): Promise<Service> => {
+  const begin = performance.now()
+  const { child, closed, whatFailed, ...program } = start(words)
+  const lines = createInterface({ input: child.stdout! })
   const line = await new Promise<string>((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`${words.join(' ')}: not ready after 20 s: ${err.trim()}`)), 20_000)
+    const timer = setTimeout(() => reject(whatFailed(`not ready after ${readyMs / 1000} s`)), readyMs)
     lines.on('line', (text) => {
       if (!isReady(text)) return
       clearTimeout(timer)
       resolve(text)
     })
-    closed.then((code) => reject(new Error(`${words.join(' ')}: exit ${code}: ${err.trim()}`)), reject).finally(() => clearTimeout(timer))
+    closed.then((code) => reject(whatFailed(`exit ${code}`)), reject).finally(() => clearTimeout(timer))
   })
-  return { pid: child.pid!, line, readyAfter: performance.now() - begin, signal, stop }
+  return { ...program, line, readyAfter: performance.now() - begin }
 }

@@ -10,12 +10,18 @@ export const machineSeconds = (): number => {
   return (user! + nice! + system! + irq! + softirq!) / TICKS
 }
 
-/** User and system time of a process with all its threads. */
-export const processSeconds = (pid: number): number => {
+/** Sum of two fields that follow each other in /proc/PID/stat, by their numbers in proc(5). */
+const statSeconds = (pid: number | 'self', field: number): number => {
   const text = readFileSync(`/proc/${pid}/stat`, 'latin1')
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-  return (Number(fields[11]) + Number(fields[12])) / TICKS
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ') // field 3 on: the name may hold spaces and brackets
+  return (Number(fields[field - 3]) + Number(fields[field - 2])) / TICKS
 }
+
+/** User and system time of a process with all its threads. */
+export const processSeconds = (pid: number): number => statSeconds(pid, 14)
+
+/** The same of all programs that this one has started and that have ended. */
+export const endedSeconds = (): number => statSeconds('self', 16)
 
 /** Resident memory of a process in MiB. */
 export const residentMiB = (pid: number): number =>

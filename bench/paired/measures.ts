@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { udpFrame } from '../frames.js'
 import { inNetns, run, serve } from './command.js'
-import { machineSeconds, processSeconds } from './cpu.js'
+import { endedSeconds, machineSeconds, processSeconds } from './cpu.js'
 import type { Side } from './side.js'
 
 /** Name to value; the first one is the headline. */
@@ -14,24 +14,41 @@ const UDP_PORT = 9000
 const FLOOD = fileURLToPath(new URL('../native/udpflood', import.meta.url))
 const SINK = fileURLToPath(new URL('../native/udpsink', import.meta.url))
 
-/** Does something, and how much processor time it took: of the machine, of Tapway, and of each of its processes where there are several. */
-const withCpu = async <T>(side: Side, action: () => Promise<T>): Promise<{ result: T; cpu: Figures }> => {
+/**
+ * Does something, and how much processor time it took: of the machine, of the switch and of each of its processes where there are several,
+ * and of the programs in the hosts, which `programs` says from the result and the time it took.
+ */
+const withCpu = async <T>(
+  side: Side, action: () => Promise<T>, programs: (result: T, seconds: number) => Figures
+): Promise<{ result: T; cpu: Figures }> => {
+  const begin = performance.now()
   const machine = machineSeconds()
   const before = side.pids.map(processSeconds)
   const result = await action()
   const own = side.pids.map((pid, i) => processSeconds(pid) - before[i]!)
+  const all = machineSeconds() - machine
   return {
     result,
     cpu: {
-      [CPU_SECONDS]: machineSeconds() - machine, 'of these tapway': own.reduce((a, b) => a + b, 0),
-      ...(own.length < 2 ? {} : Object.fromEntries(own.map((seconds, i) => [`of these machine ${i + 1}`, seconds])))
+      [CPU_SECONDS]: all,
+      ...(own.length === 0 ? {} : { [`${OF_THESE}switch`]: own.reduce((a, b) => a + b, 0) }),
+      ...(own.length < 2 ? {} : Object.fromEntries(own.map((seconds, i) => [`${OF_THESE}machine ${i + 1}`, seconds]))),
+      ...programs(result, (performance.now() - begin) / 1000)
     }
   }
 }
-const CPU_SECONDS = 'CPU seconds'
+/** Figures that are processor seconds: of all cores, and what they went to. What is missing from the sum the kernel took beside, or others. */
+export const CPU_SECONDS = 'CPU seconds'
+export const OF_THESE = 'of these '
+const CLIENT = `${OF_THESE}client's program`
+const SERVER = `${OF_THESE}server's program`
 
 interface IperfReport {
-  end: { sum_received: { bits_per_second: number; bytes: number }; sum_sent: { retransmits: number } }
+  end: {
+    sum_received: { bits_per_second: number; bytes: number }
+    sum_sent: { retransmits: number; seconds: number }
+    cpu_utilization_percent: { host_total: number; remote_total: number }
+  }
 }
 
 /** TCP from client to server: what the receiver got. */
@@ -42,7 +59,10 @@ export const tcp = async (side: Side, streams: number, seconds: number): Promise
   try {
     const { result, cpu } = await withCpu(side, () => run(inNetns(
       side.client, 'iperf3', '-J', '-c', side.serverAddress, '-p', String(TCP_PORT), '-t', String(seconds), '-P', String(streams)
-    )))
+    )), (text) => {
+      const { sum_sent, cpu_utilization_percent: percent } = (JSON.parse(text) as IperfReport).end
+      return { [CLIENT]: (percent.host_total / 100) * sum_sent.seconds, [SERVER]: (percent.remote_total / 100) * sum_sent.seconds }
+    })
     const { end } = JSON.parse(result) as IperfReport
     const gigabits = (end.sum_received.bytes * 8) / 1e9
     return {
@@ -86,8 +106,10 @@ export const udp = async (side: Side, seconds: number): Promise<Figures> => {
   const sink = await serve(inNetns(side.server, SINK, String(UDP_PORT)), (line) => line === 'ready')
   try {
     const before = datagrams(sink.pid)
+    const [flooded, sunk] = [endedSeconds(), processSeconds(sink.pid)]
     const { result, cpu } = await withCpu(side, () =>
-      run(inNetns(side.client, FLOOD, 'eth0', String(seconds * 1000), Buffer.from(frame).toString('hex'))))
+      run(inNetns(side.client, FLOOD, 'eth0', String(seconds * 1000), Buffer.from(frame).toString('hex'))),
+    () => ({ [CLIENT]: endedSeconds() - flooded, [SERVER]: processSeconds(sink.pid) - sunk }))
     const after = datagrams(sink.pid)
     const sender = JSON.parse(result) as { sent: number; seconds: number }
     const taken = after.received - before.received
@@ -103,8 +125,10 @@ export const udp = async (side: Side, seconds: number): Promise<Figures> => {
 
 /** Average round trip of a ping flood: a request as soon as the reply to the last one is there. */
 export const roundTrip = async (side: Side, count: number, seconds: number): Promise<Figures> => {
+  const before = endedSeconds()
   const { result, cpu } = await withCpu(side, () =>
-    run(inNetns(side.client, 'ping', '-f', '-q', '-c', String(count), '-w', String(seconds), side.serverAddress), { mayFail: true }))
+    run(inNetns(side.client, 'ping', '-f', '-q', '-c', String(count), '-w', String(seconds), side.serverAddress), { mayFail: true }),
+  () => ({ [CLIENT]: endedSeconds() - before }))
   const times = /= ([\d.]+)\/([\d.]+)\/([\d.]+)\/([\d.]+) ms/.exec(result)
   const received = Number(/(\d+) received/.exec(result)?.[1] ?? 0)
   if (times === null || received === 0) throw new Error(`no reply from ${side.serverAddress} in ${side.client}: ${result.trim()}`)

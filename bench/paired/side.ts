@@ -1,6 +1,12 @@
-/** One of the two networks that are compared: two hosts, and what joins them. */
+/** Other switches in user space that can be measured beside Tapway (others.ts). */
+export const OTHER_SIDES = ['ovs', 'ovs-packet', 'vde'] as const
+export type OtherSide = (typeof OTHER_SIDES)[number]
+
+/** One of the networks that are compared: two hosts, and what joins them. */
 export interface Side {
-  name: 'kernel' | 'tapway'
+  name: 'kernel' | 'tapway' | OtherSide
+  /** Of another switch, what it says it is. */
+  version?: string
   /** Namespaces of the hosts; the interface is eth0 in both. */
   client: string
   server: string

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { atEnd, inNetns, serve, type Service } from './command.js'
+import { atEnd, inNetns, serve, type Program, type Service } from './command.js'
 import { PLANS, type Scenario, type Side } from './side.js'
 
 export const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
@@ -57,7 +57,7 @@ export const startTapway = (text: string, name: string, poll: Poll, netns?: stri
 }
 
 /** `pause` and `resume` of a side that these processes make up. */
-export const pausing = (instances: readonly Service[]): Pick<Side, 'pids' | 'pause' | 'resume'> => {
+export const pausing = (instances: readonly Program[]): Pick<Side, 'pids' | 'pause' | 'resume'> => {
   const toAll = (name: NodeJS.Signals) => (): void => {
     for (const { signal } of instances) signal(name)
   }
