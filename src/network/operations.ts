@@ -302,7 +302,7 @@ export interface FlowRow {
   mark: number
   /** App of the other end, if that is here. */
   to?: string
-  /** Whether it may go on without being looked at again. */
+  /** Whether it may go on, as far as that is decided here. */
   admitted: boolean
   /** Seconds since it was opened. */
   age: number

@@ -157,6 +157,13 @@ export const createPolicyCommands = ({ policy, clock }: PolicyParts, registry: R
     })
   }
 
+  /** Let in when it was last looked at, and would be again. Who is elsewhere is judged there. */
+  const isAdmitted = (entry: number): boolean => {
+    const decided = flows.generationOf(entry)
+    if (decided === 0 || decided === policies.generation() || flows.toOf(entry) === 0) return decided !== 0
+    return policies.find(flows.fromOf(entry), flows.toOf(entry), flows.protocolOf(entry), flows.destinationPortOf(entry)) >= 0
+  }
+
   const flowRow = (entry: number, known: ReadonlyMap<number, string>): FlowRow => {
     const protocol = protocolName(flows.protocolOf(entry))
     const [from, to] = [known.get(flows.fromOf(entry)), known.get(flows.toOf(entry))]
@@ -166,7 +173,7 @@ export const createPolicyCommands = ({ policy, clock }: PolicyParts, registry: R
       source: ip4.formatIp4(flows.sourceOf(entry)), destination: ip4.formatIp4(flows.destinationOf(entry)),
       ...(protocol === 'icmp' ? { id: first, icmp_type: second >>> 8 } : { sport: first, dport: second }),
       ...(from === undefined ? {} : { from }), mark: flows.fromOf(entry), ...(to === undefined ? {} : { to }),
-      admitted: flows.generationOf(entry) === policies.generation(),
+      admitted: isAdmitted(entry),
       age: clock.second - flows.sinceOf(entry), expires: flows.deadlineOf(entry) - clock.second
     }
   }
