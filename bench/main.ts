@@ -6,6 +6,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { refuseUnlessIsolated } from '../test/helpers/netns.js'
+import { chartOf } from './chart.js'
 import { describeMachine } from './machine.js'
 import { runMicro } from './micro/run.js'
 import { readOptions, USAGE, type BenchOptions } from './options.js'
@@ -17,6 +18,7 @@ import { ROOT } from './paired/tapway.js'
 import { isQuiet, terminalText, withResults, type Results } from './report.js'
 
 const RESULTS = join(ROOT, 'bench', 'results')
+const CHART = join(ROOT, 'docs', 'performance.svg')
 const DOCUMENT = join(ROOT, 'docs', 'performance.md')
 
 const say = (line: string): void => {
@@ -68,11 +70,12 @@ const write = (o: BenchOptions, results: Results): void => {
   writeFileSync(o.out ?? join(RESULTS, `${results.machine.date.replaceAll(':', '-')}.json`), text)
   if (!o.complete) return
   if (!isQuiet(results)) {
-    say('bench/results/latest.json and docs/performance.md stay as they are: the machine was not ours alone')
+    say('bench/results/latest.json, docs/performance.md and docs/performance.svg stay as they are: the machine was not ours alone')
     return
   }
   const summary = { ...results, paired: results.paired.map(({ details: _, ...rest }) => rest) }
   writeFileSync(join(RESULTS, 'latest.json'), `${JSON.stringify(summary, undefined, 1)}\n`)
+  writeFileSync(CHART, chartOf(results))
   writeFileSync(DOCUMENT, withResults(readFileSync(DOCUMENT, 'utf8'), results))
 }
 
