@@ -169,7 +169,8 @@ export const createPolicyDestination = (parts: PolicyDestinationParts) => {
     const head = i32[w + 3]!
     const size = length[p]!
     if (
-      size < UDP_FRAME || i32[w + 2]! >>> 16 !== IPV4_LE || i32[w + 7] !== address[port] || (head & 0xff) !== 0x45 || (i32[w + 4]! & FRAGMENT_LE) !== 0
+      size < UDP_FRAME || i32[w + 7] !== address[port] || i32[w + 2]! >>> 16 !== IPV4_LE || (head & 0xff) !== 0x45 ||
+      (i32[w + 4]! & FRAGMENT_LE) !== 0 || (packetFlags[p]! & F_OWN) !== 0
     ) return admitSlow(p, port)
     const protocol = (i32[w + 5]! >>> 8) & 0xff
     const total = ((head >>> 8) & 0xff00) | (head >>> 24)

@@ -91,7 +91,7 @@ export const createPolicySource = (parts: PolicySourceParts) => {
       return true
     }
     // As long as the host goes on the conversation stays an ended one, and does not become one that the host has opened
-    flows.track(entry, 0, 0, clock.second)
+    flows.refresh(entry, clock.second)
     denials.note(from, app[port]!, f[PROTOCOL]!, conversations.portOf(entry), f[SOURCE]!, f[DESTINATION]!, clock.now)
     return drop(p, POLICY_DENIED)
   }

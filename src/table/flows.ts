@@ -226,6 +226,11 @@ export const createFlows = (options: FlowsOptions = {}) => {
     if (t[entry + DEADLINE] !== deadline) t[entry + DEADLINE] = deadline
   }
 
+  /** It has time again, and has come no further. */
+  const refresh = (entry: number, second: number): void => {
+    t[entry + DEADLINE] = second + TIMEOUTS[(t[entry + KIND]! >>> 8) & 0xff]!
+  }
+
   /** Takes away entries whose time is over among the next `budget` places; returns how many went. */
   const sweep = (second: number, budget: number): number => {
     const before = count
@@ -241,7 +246,7 @@ export const createFlows = (options: FlowsOptions = {}) => {
     capacity, places,
     /** The entries' words. */
     t,
-    counters, find, findQuery, open, turn, track, sweep, remove,
+    counters, find, findQuery, open, turn, track, refresh, sweep, remove,
     count: (): number => count,
     /** Calls `visit(entry)` for all entries that count; it must not change the table. */
     forEach: (second: number, visit: (entry: number) => void): void => {
