@@ -156,7 +156,7 @@ export interface Capabilities {
   noNewPrivs: boolean
 }
 
-interface Addon {
+export interface Addon {
   openNetns(path: string): number
   openTap(netns: number, name: string, flags: number): Omit<Tap, 'name'>
   openUdp(
@@ -200,8 +200,8 @@ const packageRoot = (): string => {
 
 let loaded: Addon | undefined
 
-/** Loads on first use, so that what needs no native part runs without it. */
-const addon = (): Addon => {
+/** Loads on first use, so that what needs no native part runs without it. What it has for hosts alone is in lab/native.ts. */
+export const addon = (): Addon => {
   if (loaded) return loaded
   const path = join(packageRoot(), 'build', 'tapway.node')
   if (!existsSync(path)) throw new Error('the native part is not built: run npm run build')

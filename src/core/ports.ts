@@ -41,7 +41,7 @@ export const PORT_CELLS = 8
 export type Ports = ReturnType<typeof createPorts>
 
 export const createPorts = (capacity = 4096) => {
-  const column = createColumns(capacity, 10, 32)
+  const column = createColumns(capacity, 11, 32)
   const kind = column()
   const state = column() // P_ flags
   const bridge = column() // row of the bridge
@@ -51,12 +51,13 @@ export const createPorts = (capacity = 4096) => {
   const handle = column() // the I/O layer's name for it (a file descriptor, a memory port)
   const vnetHeader = column() // bytes of virtio-net header before each frame of the device: 0 or 10
   const layer3 = column() // interface row for PORT_INTERFACE, tunnel row for PORT_TUNNEL
+  const app = column() // id of the app that the host behind it belongs to; 0 for none
   const generation = column() // raised when the row is given to another port
   const counters = new Float64Array(new SharedArrayBuffer(capacity * PORT_CELLS * 8))
   let used = 0
 
   return {
-    capacity, kind, state, bridge, filter, mtu, offloads, handle, vnetHeader, layer3, generation, counters,
+    capacity, kind, state, bridge, filter, mtu, offloads, handle, vnetHeader, layer3, app, generation, counters,
     /** Rows ever used: 0..count()-1 may hold ports. */
     count: () => used,
     /** A free row, counters cleared, down, learning and flooding on; -1 when all are taken. */
@@ -67,6 +68,7 @@ export const createPorts = (capacity = 4096) => {
       if (p === used) used++
       kind[p] = kindOf
       state[p] = P_LEARNING | P_FLOOD
+      app[p] = 0
       generation[p] = generation[p]! + 1
       counters.fill(0, p * PORT_CELLS, (p + 1) * PORT_CELLS)
       return p

@@ -9,13 +9,17 @@ import { createPackets, type Packets, type PoolOptions } from '../core/packets.j
 import { C_TX_BYTES, C_TX_DROPPED, C_TX_ERRORS, C_TX_PACKETS, C_RX_BYTES, C_RX_PACKETS, createPorts, PORT_CELLS, P_CAPTURE } from '../core/ports.js'
 import type { TapRingProducer } from '../core/tap-ring.js'
 import { createBridge } from '../element/bridge.js'
+import { createPolicy } from '../element/policy.js'
 import { createOutput } from '../port/output.js'
 import {
   createRings, CTL_RX_COUNT, CTL_RX_SLOTS, CTL_SPIN_US, CTL_TIMEOUT_MS, CTL_TX_COUNT, CTL_TX_FAILED, CTL_WOKEN, RX_STRIDE, SOCKET_TAGS, TX_SENDMSG,
   TX_STRIDE, type Io, type Rings
 } from '../port/rings.js'
 import { TX_QUEUE_FULL } from '../reason.js'
+import { createDenials } from '../table/denials.js'
 import { createFdb } from '../table/fdb.js'
+import { createFlows } from '../table/flows.js'
+import { createPolicies } from '../table/policies.js'
 import { createRemotes } from '../table/remotes.js'
 import { createInterfaces } from '../table/interfaces.js'
 import { createLayer3 } from './layer3.js'
@@ -73,7 +77,7 @@ export const createEngine = (options: EngineOptions) => {
   const readClock = options.readClock ?? io.now
   const clock = { now: readClock(), second: 0 }
   const { control, rx, rxSlotIds, tx, txPacket, txPort } = rings
-  const { counters, state, layer3: interfaceOf } = ports
+  const { counters, state, app, layer3: interfaceOf } = ports
   const { length, start, next, bytes } = packets
 
   // Work ring: packets on their way to a layer-3 interface, with the port they go through. It cannot overflow: it has at
@@ -148,8 +152,12 @@ export const createEngine = (options: EngineOptions) => {
   }
 
   const { output, seal, completeChecksum } = createOutput({
-    packets, ports, rings, flush, toInterface, toTunnel: (p, port) => tunnelPath.output(p, port), coalesce: options.coalesce !== false,
+    packets, ports, rings, flush, toInterface, toTunnel: (p, port) => tunnelPath.output(p, port), admit: (p, port) => policy.admit(p, port), coalesce: options.coalesce !== false,
     sumRanges: (n) => io.sumRanges(n)
+  })
+  const policy = createPolicy({
+    packets, ports, clock, seed: Math.floor(random() * 0x7fffffff),
+    policies: createPolicies(), flows: createFlows({ seed: Math.floor(random() * 0x7fffffff) }), denials: createDenials()
   })
   const bridge = createBridge({ packets, ports, fdb, clock, output })
 
@@ -214,6 +222,7 @@ export const createEngine = (options: EngineOptions) => {
     times[NEXT_TICK] = now + layer3.untilNextTick(now)
     if (now >= times[NEXT_SWEEP]!) {
       fdb.sweep(now, Math.max(SWEEP_SLOTS, Math.ceil(fdb.slots() / SWEEP_GOES)))
+      policy.sweep()
       tunnelPath.sweep(now, Math.max(SWEEP_SLOTS, Math.ceil(tunnelPath.fdb.slots() / SWEEP_GOES)))
       times[NEXT_SWEEP] = now + SWEEP_EVERY_MS
     }
@@ -250,6 +259,7 @@ export const createEngine = (options: EngineOptions) => {
       const p = take(rxSlotIds[rx[e + 1]!]!, size, port, rx[e + 3]!)
       if (p < 0) continue
       if (capturing) watch(p, port, 0)
+      if (app[port] !== 0 && !policy.mark(p, port)) continue
       bridge.receive(p, port)
       // One packet to its end before the next: what happens does not depend on how many came in one turn
       if (workCount > 0) drainWork()
@@ -266,7 +276,7 @@ export const createEngine = (options: EngineOptions) => {
   control[CTL_RX_COUNT] = 0
 
   return {
-    packets, ports, rings, interfaces, fdb, remotes, clock, io, bridge, layer3, turn,
+    packets, ports, rings, interfaces, fdb, remotes, policy, clock, io, bridge, layer3, turn,
     tunnels: tunnelPath.tunnels,
     tunnelFdb: tunnelPath.fdb,
     tunnelNeighbors: tunnelPath.neighbors,

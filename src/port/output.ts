@@ -33,15 +33,17 @@ export interface OutputParts {
   toInterface: (p: number, port: number) => void
   /** Takes frames for the tunnel behind a port. */
   toTunnel: (p: number, port: number) => void
+  /** May a frame leave by a port with an app? False: it was dropped. */
+  admit: (p: number, port: number) => boolean
   /** Join runs of packets of one flow before they are sent. */
   coalesce: boolean
   /** Sums the first ranges in rings.sums (Io of rings.ts). */
   sumRanges: (count: number) => void
 }
 
-export const createOutput = ({ packets, ports, rings, flush, toInterface, toTunnel, coalesce, sumRanges }: OutputParts) => {
+export const createOutput = ({ packets, ports, rings, flush, toInterface, toTunnel, admit, coalesce, sumRanges }: OutputParts) => {
   const { start, length, flags, gsoType, gsoSize, csumStart, csumOffset, headerLength, next, stride, i32, u16 } = packets
-  const { kind, state, mtu, offloads, handle, vnetHeader } = ports
+  const { kind, state, mtu, offloads, handle, vnetHeader, app } = ports
   const { control, txCapacity, tx, txPacket, txPort, gather } = rings
   const coalescer = createCoalescer(packets, ports, txCapacity, rings.sums, sumRanges)
   // A run needs a part for each packet and, when the first is a slice, one more: never more parts than there are packets in the pool,
@@ -193,6 +195,7 @@ export const createOutput = ({ packets, ports, rings, flush, toInterface, toTunn
       toTunnel(p, port)
       return
     }
+    if (app[port] !== 0 && !admit(p, port)) return
     if (gsoType[p] === 0 && (flags[p]! & F_NEEDS_CSUM) === 0 && length[p]! <= mtu[port]! + FRAME_OVERHEAD) queue(p, port)
     else fit(p, port)
   }
