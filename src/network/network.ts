@@ -19,6 +19,7 @@ import { createLinkRows } from './links.js'
 import { createNeighborCommands } from './neighbors.js'
 import { NetworkError, type ApplyResult, type Operation, type Query, type StatsResult } from './operations.js'
 import { createPingCommands } from './ping.js'
+import { createPolicyCommands } from './policies.js'
 import { createRegistry, linkName, type InterfaceEntry } from './registry.js'
 import { createRouteCommands } from './routes.js'
 import { createTunnelFdbCommands } from './tunnel-fdb.js'
@@ -90,6 +91,7 @@ export const createNetwork = (options: NetworkOptions) => {
   const rows = createLinkRows(engine, registry)
   const vxlanRows = createVxlanRows(engine, registry)
   const ping = createPingCommands(engine, registry)
+  const policies = createPolicyCommands(engine, registry)
   const building = createBuilding(engine, registry, addresses, fdbCommands, options)
   const vxlans = createVxlans({ engine, registry, building, fdbCommands, tunnelFdbCommands, collector, options })
   const setLink = createLinkSet(engine, registry, addresses, fdbCommands, vxlans)
@@ -114,12 +116,15 @@ export const createNetwork = (options: NetworkOptions) => {
       case 'interface.add': return building.addInterface(o)
       case 'interface.del': return building.removeInterface(registry.link(o.name, o.router) as InterfaceEntry)
       case 'port.add': return building.addPort(o)
-      case 'port.del': return building.removePort(o.name)
+      case 'port.del':
+        for (const entry of registry.ports) if (entry.name === o.name) policies.leave(entry)
+        return building.removePort(o.name)
       case 'vxlan.add': return vxlans.add(o)
       case 'vxlan.del': return vxlans.remove(o.name)
       case 'addr.add': case 'addr.replace': case 'addr.del': return addresses.apply(o)
       case 'route.add': case 'route.replace': case 'route.append': case 'route.del': return routes.apply(o)
       case 'neigh.add': case 'neigh.replace': case 'neigh.change': case 'neigh.del': case 'neigh.flush': return neighbors.apply(o)
+      case 'app.add': case 'app.del': case 'app.member': case 'policy.add': case 'policy.del': return policies.apply(o)
       case 'fdb.add': case 'fdb.append': case 'fdb.replace': case 'fdb.del': case 'fdb.flush': return fdbCommands.apply(o)
       default: throw new NetworkError(`unknown operation ${JSON.stringify((o as { op: unknown }).op)}`, 2)
     }
@@ -133,6 +138,7 @@ export const createNetwork = (options: NetworkOptions) => {
       case 'neigh': return neighbors.show(q)
       case 'fdb': return fdbCommands.show(q)
       case 'vxlan': return vxlanRows(q)
+      case 'app': case 'policy': case 'policy-check': case 'denied': case 'flow': return policies.show(q)
       default: throw new NetworkError(`unknown query ${JSON.stringify((q as { show: unknown }).show)}`, 2)
     }
   }
