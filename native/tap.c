@@ -15,6 +15,10 @@
 #define TUN_F_USO4 0x20
 #define TUN_F_USO6 0x40
 #endif
+#ifndef TUN_F_UDP_TUNNEL_GSO
+#define TUN_F_UDP_TUNNEL_GSO 0x080
+#define TUN_F_UDP_TUNNEL_GSO_CSUM 0x100
+#endif
 #ifndef IFF_NAPI
 #define IFF_NAPI 0x0010
 #endif
@@ -23,11 +27,13 @@
 #endif
 
 #define VNET_HEADER 10
+/* struct virtio_net_hdr_v1_hash_tunnel: says where a super-frame inside a UDP tunnel begins. */
+#define TUNNEL_HEADER 24
 
 /* The numbers of OFFLOAD_… in src/core/ports.ts. */
 enum { OFFLOAD_CSUM = 1, OFFLOAD_TSO4 = 2, OFFLOAD_TSO6 = 4, OFFLOAD_USO = 8 };
 /* Argument flags of openTap, as in src/native.ts. */
-enum { TAP_OFFLOAD = 1, TAP_NAPI = 2, TAP_MULTI_QUEUE = 4 };
+enum { TAP_OFFLOAD = 1, TAP_NAPI = 2, TAP_MULTI_QUEUE = 4, TAP_TUNNEL = 8 };
 
 struct tap {
   char name[IFNAMSIZ];
@@ -51,6 +57,21 @@ static int probe_offloads(int fd)
   return 0;
 }
 
+/* Super-frames inside UDP tunnels, Linux 6.17: with their bits among the offloads, older kernels refuse all of them. */
+static bool set_tunnel_offloads(const struct tap *tap, struct tw_failure *failure)
+{
+  const int header = TUNNEL_HEADER;
+  const unsigned long offloads = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN | TUN_F_USO4 | TUN_F_USO6 |
+                                 TUN_F_UDP_TUNNEL_GSO | TUN_F_UDP_TUNNEL_GSO_CSUM;
+  if (ioctl(tap->fd, TUNSETVNETHDRSZ, &header) < 0) return tw_fail(failure, "ioctl TUNSETVNETHDRSZ");
+  return ioctl(tap->fd, TUNSETOFFLOAD, offloads) == 0 || tw_fail(failure, "ioctl TUNSETOFFLOAD");
+}
+
+static int header_of(const struct tap *tap)
+{
+  return tap->flags & TAP_TUNNEL ? TUNNEL_HEADER : tap->flags & TAP_OFFLOAD ? VNET_HEADER : 0;
+}
+
 static bool find_index(struct tap *tap, struct tw_failure *failure)
 {
   struct ifreq r;
@@ -71,7 +92,7 @@ static bool set_up_tap(struct tap *tap, struct tw_failure *failure)
   memset(&r, 0, sizeof r);
   memcpy(r.ifr_name, tap->name, IFNAMSIZ);
   int flags = IFF_TAP | IFF_NO_PI;
-  if (tap->flags & TAP_OFFLOAD) flags |= IFF_VNET_HDR;
+  if (header_of(tap) > 0) flags |= IFF_VNET_HDR;
   if (tap->flags & TAP_NAPI) flags |= IFF_NAPI;
   flags |= tap->flags & TAP_MULTI_QUEUE ? IFF_MULTI_QUEUE : IFF_TUN_EXCL;
   r.ifr_flags = (short)flags;
@@ -83,7 +104,9 @@ static bool set_up_tap(struct tap *tap, struct tw_failure *failure)
     }
     return false;
   }
-  if (tap->flags & TAP_OFFLOAD) {
+  if (tap->flags & TAP_TUNNEL) {
+    if (!set_tunnel_offloads(tap, failure)) return false;
+  } else if (tap->flags & TAP_OFFLOAD) {
     if (ioctl(tap->fd, TUNSETVNETHDRSZ, &header) < 0) return tw_fail(failure, "ioctl TUNSETVNETHDRSZ");
     tap->offloads = probe_offloads(tap->fd);
   }
@@ -107,7 +130,7 @@ static napi_value tap_result(napi_env env, const struct tap *tap)
   napi_value result;
   if (napi_create_object(env, &result) != napi_ok) return NULL;
   napi_set_named_property(env, result, "fd", tw_number(env, tap->fd));
-  napi_set_named_property(env, result, "vnetHeader", tw_number(env, tap->flags & TAP_OFFLOAD ? VNET_HEADER : 0));
+  napi_set_named_property(env, result, "vnetHeader", tw_number(env, header_of(tap)));
   napi_set_named_property(env, result, "offloads", tw_number(env, tap->offloads));
   napi_set_named_property(env, result, "ifindex", tw_number(env, tap->index));
   return result;

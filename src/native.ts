@@ -184,6 +184,7 @@ export interface Addon {
 const TAP_OFFLOAD = 1
 const TAP_NAPI = 2
 const TAP_MULTI_QUEUE = 4
+const TAP_TUNNEL = 8
 // Flags of the addon's openUdp (native/udp_open.c).
 const UDP_GRO = 1
 const UDP_DF = 2
@@ -263,6 +264,15 @@ export const openTap = (options: TapOptions): Tap => {
   const name = interfaceName(options.name)
   const flags = (options.offload ? TAP_OFFLOAD : 0) | (options.napi ? TAP_NAPI : 0) | (options.multiQueue ? TAP_MULTI_QUEUE : 0)
   return { ...addon().openTap(netnsOrOwn(options.netns), name, flags), name }
+}
+
+/**
+ * Makes a TAP device for packets that are UDP tunnels' already: what is written has a struct virtio_net_hdr_v1_hash_tunnel of 24 bytes before
+ * it, so that the kernel knows a super-frame inside a tunnel for what it is. EINVAL before Linux 6.17; else as `openTap`.
+ */
+export const openUplink = ({ netns, name }: { netns?: number, name: string }): { fd: number, ifindex: number, name: string } => {
+  const { fd, ifindex } = addon().openTap(netnsOrOwn(netns), interfaceName(name), TAP_TUNNEL)
+  return { fd, ifindex, name }
 }
 
 /**

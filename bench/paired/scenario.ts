@@ -21,7 +21,8 @@ export type Measure = (typeof MEASURES)[number]
 /** What is measured when nothing is asked for by name. */
 const USUAL: Readonly<Record<Scenario, readonly Measure[]>> = {
   bridge: ['tcp1', 'tcp8', 'udp', 'rtt'], router: ['tcp1', 'tcp8', 'udp', 'rtt'],
-  vxlan: ['tcp1', 'udp', 'rtt'], 'vxlan-send': ['tcp1', 'udp'], 'vxlan-receive': ['tcp1', 'udp']
+  vxlan: ['tcp1', 'udp', 'rtt'], 'vxlan-send': ['tcp1', 'udp'], 'vxlan-receive': ['tcp1', 'udp'],
+  'vxlan-uplink': ['tcp1'], 'vxlan-send-uplink': ['tcp1']
 }
 
 export interface PairedOptions {
@@ -78,7 +79,9 @@ const GOALS: Readonly<Record<Scenario, Goals>> = {
   router: { tcp1: [0.9, 1.25], udp: [1.5, 2.3] },
   vxlan: { tcp1: [0.85, 1.1], tcp4: [0.4, 0.7], udp: [1.3, 1.9] },
   'vxlan-send': { tcp1: [0.9, 1.1] },
-  'vxlan-receive': { tcp1: [0.9, 1.1] }
+  'vxlan-receive': { tcp1: [0.9, 1.1] },
+  'vxlan-uplink': { tcp1: [0.85, 1.1] },
+  'vxlan-send-uplink': { tcp1: [0.9, 1.1] }
 }
 const SLEEPING_GOAL = [5, 3] as const
 const NIC_GOALS: Goals = { tcp1: [1, 1.2] }

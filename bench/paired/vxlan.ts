@@ -51,16 +51,17 @@ const kernelMachine = async ({ name, host, hostAddress, local, remote }: Machine
   await addBridge(name, ['port1', 'vxlan1'])
 }
 
-const networkFile = ({ host, hostAddress, local, remote }: Machine): string => [
+const networkFile = ({ host, hostAddress, local, remote }: Machine, scenario: Scenario): string => [
   'version: 1',
   `bridges: { br0: { mtu: ${INNER_MTU} } }`,
-  `vxlans: { vxlan1: { bridge: br0, id: 42, local: ${local}, remote: [${remote}] } }`,
+  `vxlans: { vxlan1: { bridge: br0, id: 42, local: ${local}, remote: [${remote}], uplink: ${scenario.endsWith('uplink') ? 'tap' : 'socket'} } }`,
   `hosts: { ${host}: { interfaces: { eth0: { bridge: br0, address: ${hostAddress} } } } }`, ''
 ].join('\n')
 
 /** Which of the two machines, the sending and the receiving one, are Tapway's. */
 const TAPWAYS: Readonly<Partial<Record<Scenario, readonly [boolean, boolean]>>> = {
-  vxlan: [true, true], 'vxlan-send': [true, false], 'vxlan-receive': [false, true]
+  vxlan: [true, true], 'vxlan-send': [true, false], 'vxlan-receive': [false, true],
+  'vxlan-uplink': [true, true], 'vxlan-send-uplink': [true, false]
 }
 
 /** Whether a scenario is one with a tunnel. */
@@ -79,7 +80,7 @@ export const createVxlanSide = async (name: Side['name'], scenario: Scenario, po
   const instances: Service[] = []
   for (const [i, machine] of machines.entries()) {
     if (name === 'kernel' || !TAPWAYS[scenario]![i]) await kernelMachine(machine)
-    else instances.push(await startTapway(networkFile(machine), machine.name, poll, machine.name))
+    else instances.push(await startTapway(networkFile(machine, scenario), machine.name, poll, machine.name))
   }
   return { name, client, server, clientAddress, serverAddress, nextHop: serverAddress, ...pausing(instances) }
 }

@@ -41,6 +41,14 @@ const checkUnderlay = (name: string, vxlan: VxlanShape, path: Path, report: Repo
       }
     })
   }
+  if (vxlan.uplink === 'tap') {
+    const [why] = [
+      ...(family === 6 ? ['it works over IPv4 only'] : []),
+      ...(localOf(vxlan) === undefined ? ['it needs local, the address to send from'] : []),
+      ...(dev === undefined ? [] : ['it sends by the route: leave dev out'])
+    ]
+    if (why !== undefined) report([...path, 'uplink'], `uplink: tap: ${why}`)
+  }
   if (mtu !== undefined && mtu > vxlanMaxMtu(family)) {
     const expected = `at most ${vxlanMaxMtu(family)} over IPv${family}, where headers take ${VXLAN_OVERHEAD[family]} bytes`
     report([...path, 'mtu'], `expected ${expected}, got ${mtu}`)

@@ -49,6 +49,7 @@ const vxlanOf = (name: string, v: VxlanShape, mac: Mac, mtu: number, suppress: b
     learning: v.learning, proxy: v.proxy, neighSuppress: suppress, ttl: v.ttl, tos: v.tos, df: v.df, udpcsum: v.udpcsum,
     ageing: v.ageing, maxaddress: v.maxaddress, l2miss: v.l2miss, l3miss: v.l3miss, gbp: v.gbp, innerVlan: v.inner_vlan,
     ...(v.netns !== undefined && { netns: namespaceOf(v.netns) }),
+    uplink: v.uplink,
     fdb: v.fdb.map(({ mac: station, dst, vni, port }) => ({
       mac: station, dst: dst.text, ...(vni !== undefined && { vni }), ...(port !== undefined && { port })
     })),

@@ -130,6 +130,8 @@ export interface Vxlan {
   readonly innerVlan: 'pass' | 'drop'
   /** Namespace of the underlay, as of devices; absent: that of the process. */
   readonly netns?: string
+  /** How super-frames are sent: cut, by the UDP sockets; whole, through a TAP; so where that can be had. */
+  readonly uplink: 'socket' | 'tap' | 'auto'
   readonly fdb: readonly VxlanFdbEntry[]
   readonly neighbors: readonly { readonly address: number; readonly lladdr: Mac }[]
 }

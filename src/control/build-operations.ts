@@ -30,6 +30,8 @@ export interface OpenTunnel {
   readonly send: readonly number[]
   readonly sendDf: readonly number[]
   readonly gso: boolean
+  /** TAP for super-frames, and the ports of `send` and `sendDf`. */
+  readonly uplink?: { readonly fd: number; readonly ttl: number; readonly on: boolean; readonly ports: readonly number[]; readonly portsDf: readonly number[] }
 }
 
 /** What was opened for a network file besides its TAPs. */
@@ -89,7 +91,9 @@ const vxlan = (v: Vxlan, open: OpenTunnel): Operation[] => {
       ...(v.remote[0] === undefined ? {} : { remote: v.remote[0] }), learning: v.learning, proxy: v.proxy, neigh_suppress: v.neighSuppress,
       ttl: v.ttl, tos: v.tos, df: v.df, udpcsum: v.udpcsum, ageing: v.ageing, maxaddress: v.maxaddress, l2miss: v.l2miss, l3miss: v.l3miss,
       gbp: v.gbp, inner_vlan: v.innerVlan, netns: v.netns ?? '', family: v.family,
-      receive: open.receive, send: open.send, send_df: open.sendDf, gso: open.gso
+      receive: open.receive, send: open.send, send_df: open.sendDf, gso: open.gso,
+      ...(open.uplink === undefined ? {}
+        : { uplink: { handle: open.uplink.fd, ttl: open.uplink.ttl, on: open.uplink.on, ports: open.uplink.ports, ports_df: open.uplink.portsDf } })
     },
     ...flood.map((dst): Operation => ({ op: 'fdb.append', mac: ALL_ZEROS, dev: v.name, state: 'permanent', self: true, dst })),
     ...v.fdb.map((entry): Operation => {

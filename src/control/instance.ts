@@ -5,7 +5,7 @@
 import { loadNetworkFile } from '../config/load.js'
 import type { NetworkFile } from '../config/types.js'
 import { Lab } from '../lab/lab.js'
-import type { LabLog } from '../lab/types.js'
+import { messageOf, type LabLog } from '../lab/types.js'
 import { underlayMtu } from '../lab/underlay-look.js'
 import { Underlay } from '../lab/underlay.js'
 import { close, openNetns, setCarrier, setLink } from '../native.js'
@@ -72,13 +72,19 @@ export const runInstance = async (options: InstanceOptions): Promise<number> => 
   let ready = false
   let failure: unknown
   try {
-    underlay = await Underlay.open(file.vxlans, { instance: options.name, log: labLog, udpSegment, udpGro })
+    underlay = await Underlay.open(file.vxlans, {
+      instance: options.name, log: labLog, udpSegment, udpGro, recordUplinks: (uplinks) => lab.recordUplinks(uplinks)
+    })
     const operations = buildOperations(file, lab.interfaces, { devices: lab.devices, tunnel: (name) => underlay!.tunnel(name) })
     plane = await DataPlane.start({ instance: options.name, poll: options.poll, udpSegment, udpGro, coalesce, operations })
     plane.on('failed', (error: Error) => abort(error))
     plane.on('restarted', (error: Error) => log.error({ error: error.message }, 'the data plane died; a new one has taken over'))
     plane.on('device-lost', (port: string, errno: number) => log.warn({ port, errno }, 'the device behind this port is gone'))
     plane.on('notice', (level: 'info' | 'warn', text: string) => log[level](text))
+    underlay.watchUplinks((vxlan, on) => {
+      log[on ? 'info' : 'warn']({ vxlan }, on ? 'super-frames go by the uplink' : 'super-frames go by the sockets: the uplink\'s are not forwarded any more')
+      plane!.apply({ op: 'vxlan.uplink', name: vxlan, on }).catch((error: unknown) => log.debug(messageOf(error)))
+    })
     captures = new CaptureHub(plane)
     const pings = new PingHub(plane)
     server = await ControlServer.listen(socket, serve({

@@ -47,11 +47,15 @@ export interface TunnelOutputParts {
   tooBig: (p: number, tunnel: number, mtu: number) => void
   /** A unicast station that nobody knows. */
   miss: (tunnel: number, hi: number, lo: number) => void
+  /** A super-frame through the tunnel's uplink; false, and nothing has happened, when that is not for it. */
+  sendWhole: (
+    p: number, port: number, tunnel: number, way: number, isDf: boolean, remote: number, header0: number, header1: number, ttlTos: number
+  ) => boolean
   send: (p: number, port: number, descriptor: number, remote: number, header0: number, header1: number, ttlTos: number, gso: boolean) => void
 }
 
 export const createTunnelOutput = ({
-  packets, ports, tunnels, remotes, fdb, clock, proxy, suppress, tooBig, miss, send
+  packets, ports, tunnels, remotes, fdb, clock, proxy, suppress, tooBig, miss, sendWhole, send
 }: TunnelOutputParts) => {
   const { start, length, gsoType, gsoSize, headerLength, mark, u16, i32, bytes, view } = packets
   const { state, mtu, layer3 } = ports
@@ -159,11 +163,14 @@ export const createTunnelOutput = ({
       return
     }
     const h = flowHash(p)
-    const descriptor = pool[((h ^ (h >>> 16)) & 0x7fff) % pool.length]!
+    const way = ((h ^ (h >>> 16)) & 0x7fff) % pool.length
     const f = flags[t]!
     const m = (f & T_GBP) === 0 ? 0 : mark[p]! & vxlan.MARK_MASK
     const header0 = m === 0 ? vxlan.FLAG_VNI : vxlan.FLAG_VNI | vxlan.FLAG_GBP | m
-    send(p, port, descriptor, r, header0, remotes.vni[r]! << 8, ttlTosOf(t), (f & T_GSO) !== 0)
+    const header1 = remotes.vni[r]! << 8
+    const ttlTos = ttlTosOf(t)
+    if (gsoType[p] !== 0 && tunnels.uplink[t]! >= 0 && sendWhole(p, port, t, way, isDf, r, header0, header1, ttlTos)) return
+    send(p, port, pool[way]!, r, header0, header1, ttlTos, (f & T_GSO) !== 0)
   }
 
   /** A frame leaves the bridge by the port of a tunnel. Owns the packet. */

@@ -8,6 +8,7 @@ import { createTooBig } from '../element/tunnel-too-big.js'
 import { createRuns, MAX_DATAGRAMS } from '../offload/runs.js'
 import { createDatagrams } from '../port/datagrams.js'
 import { DATAGRAM_LEAD, RX_ERROR, SENDER_LEAD, type Io, type Rings } from '../port/rings.js'
+import { createUplink } from '../port/uplink.js'
 import { createFdb, type Fdb } from '../table/fdb.js'
 import type { Interfaces } from '../table/interfaces.js'
 import { AF_INET, REMOTE_FREE, type Remotes } from '../table/remotes.js'
@@ -106,6 +107,7 @@ export const createTunnelPath = ({
   const output = createTunnelOutput({
     packets, ports, tunnels, remotes, fdb, clock, proxy: arp.proxy, suppress: arp.suppress, tooBig: tooBig.tooBig,
     miss: (t, hi, lo) => onEvent(TUNNEL_L2MISS, t, hi, lo),
+    sendWhole: createUplink({ packets, rings, tunnels, flush, random }),
     send: createDatagrams({ packets, rings, sumRanges, flush, completeChecksum })
   })
   const input = createTunnelInput({

@@ -137,7 +137,7 @@ export const blockStack = async ({ plan, netns, attached }: FoundDevice): Promis
 }
 
 /** A descriptor of the namespace, wherever it can still be reached; undefined when it is gone. */
-const findNamespace = (reference: string | null, identity: NamespaceIdentity): number | undefined => {
+export const findNamespace = (reference: string | null, identity: NamespaceIdentity): number | undefined => {
   const list = (folder: string): string[] => {
     try {
       return readdirSync(folder)

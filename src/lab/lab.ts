@@ -21,6 +21,7 @@ import { forEach, run } from './run.js'
 import { HOST_DEFAULTS, readForRestore, sysctlInterface, sysctlPath, writeSysctls, type Sysctl } from './sysctl.js'
 import { codeOf, LabError, messageOf, type LabDevice, type LabInterface, type LabLog } from './types.js'
 import { undo, type Removed } from './undo.js'
+import type { MadeUplink } from './uplink.js'
 
 /** What opens and closes TAPs: src/native.ts, or something else in a test. */
 export interface Taps {
@@ -135,6 +136,11 @@ export class Lab {
     } finally {
       lock.release()
     }
+  }
+
+  /** Writes down the uplinks there are, or will be. */
+  recordUplinks(uplinks: readonly MadeUplink[]): void {
+    this.#write({ ...this.#record, uplinks })
   }
 
   /** What is written about this instance. */

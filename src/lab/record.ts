@@ -8,6 +8,7 @@ import { RUN_DIR } from './lock.js'
 import type { NamespaceIdentity } from './namespace.js'
 import type { Sysctl } from './sysctl.js'
 import { codeOf, LabError, messageOf } from './types.js'
+import type { MadeUplink } from './uplink.js'
 
 /** Version 1 had no devices. */
 export const RECORD_VERSION = 2
@@ -55,6 +56,7 @@ export interface InstanceRecord {
   readonly namespaces: readonly MadeNamespace[]
   readonly adopted: readonly AdoptedNamespace[]
   readonly devices: readonly AttachedDevice[]
+  readonly uplinks: readonly MadeUplink[]
 }
 
 export const recordPath = (instance: string, directory = RUN_DIR): string => `${directory}/${instance}.json`
@@ -82,7 +84,7 @@ export const isAlive = (record: InstanceRecord): boolean =>
 /** The beginning of a record: this process, nothing made yet. */
 export const newRecord = (instance: string, socket: string | null, devices: readonly AttachedDevice[]): InstanceRecord => ({
   version: RECORD_VERSION, instance, pid: process.pid, startTime: startTimeOf(process.pid)!, boot: bootId(), socket,
-  namespaces: [], adopted: [], devices,
+  namespaces: [], adopted: [], devices, uplinks: [],
 })
 
 /** Reads a record; undefined when there is none. Throws LabError for one that this version did not write. */
@@ -96,9 +98,9 @@ export const readRecord = (instance: string, directory = RUN_DIR): InstanceRecor
     throw new LabError(`cannot read ${path}: ${messageOf(error)}`)
   }
   try {
-    const record = JSON.parse(text) as Omit<InstanceRecord, 'version' | 'devices'> & { version: number, devices?: readonly AttachedDevice[] }
+    const record = JSON.parse(text) as Omit<InstanceRecord, 'version' | 'devices' | 'uplinks'> & { version: number } & Partial<Pick<InstanceRecord, 'devices' | 'uplinks'>>
     if ([1, RECORD_VERSION].includes(record.version) && record.instance === instance) {
-      return { ...record, version: RECORD_VERSION, devices: record.devices ?? [] }
+      return { ...record, version: RECORD_VERSION, devices: record.devices ?? [], uplinks: record.uplinks ?? [] }
     }
   } catch {
     // said below

@@ -5,10 +5,11 @@
 import { closeSync } from 'node:fs'
 import type { Vxlan } from '../config/types.js'
 import { close, openUdp, type Udp, type UdpOptions } from '../native.js'
-import { openNamespace } from './namespace.js'
+import { identityOf, openNamespace } from './namespace.js'
 import { codeOf, LabError, messageOf, type LabLog } from './types.js'
 import { portOwner, underlayAddresses } from './underlay-look.js'
 import { planUnderlay, type PoolPlan, type ReceivePlan } from './underlay-plan.js'
+import { Uplink, type MadeUplink } from './uplink.js'
 
 /** What opens and closes sockets: src/native.ts, or something else in a test. */
 export interface UdpSockets {
@@ -23,6 +24,8 @@ export interface UnderlayOptions {
   readonly udpSegment: boolean
   readonly udpGro: boolean
   readonly sockets?: UdpSockets
+  /** Told what uplinks there are, before each is made; without it there are none. */
+  readonly recordUplinks?: (uplinks: readonly MadeUplink[]) => void
 }
 
 /** Descriptors of a VXLAN's sockets. `send` and `sendDf` are never both empty; where DF is always set, they are the same. */
@@ -32,12 +35,34 @@ export interface TunnelSockets {
   readonly sendDf: readonly number[]
   /** Whether those that send know UDP_SEGMENT. */
   readonly gso: boolean
+  /** For super-frames; `on`: they get through. `ports` are those of `send`, `portsDf` those of `sendDf`. */
+  readonly uplink?: TunnelUplink
 }
+
+export interface TunnelUplink {
+  readonly fd: number
+  readonly ttl: number
+  readonly on: boolean
+  readonly ports: readonly number[]
+  readonly portsDf: readonly number[]
+}
+
+interface Tunnel { receive: number[], send: number[], sendDf: number[], ports: number[], portsDf: number[], gso: boolean }
+/** A VXLAN with an uplink. */
+interface Uplinked { readonly name: string, readonly local: string, readonly uplink: Uplink, on: boolean }
+
+const mayUplink = ({ uplink, local, family, dev }: Vxlan): boolean =>
+  uplink !== 'socket' && local !== undefined && family === 4 && dev === undefined
+
+/** How often uplinks are looked at. */
+const LOOK_MS = 2000
 
 const place = (address: string): string => (address === '' ? 'any address' : address)
 
 export class Underlay {
-  readonly #tunnels = new Map<string, { receive: number[], send: number[], sendDf: number[], gso: boolean }>()
+  readonly #tunnels = new Map<string, Tunnel>()
+  readonly #uplinked: Uplinked[] = []
+  #watch: NodeJS.Timeout | undefined
   readonly #namespaces = new Map<string, number>()
   readonly #sockets: UdpSockets
   #open: number[] = []
@@ -65,11 +90,31 @@ export class Underlay {
   tunnel(name: string): TunnelSockets {
     const found = this.#tunnels.get(name)
     if (found === undefined) throw new Error(`no sockets were opened for vxlan ${name}`)
-    return found
+    const { receive, send, sendDf, ports, portsDf, gso } = found
+    const up = this.#uplinked.find((each) => each.name === name)
+    return {
+      receive, send, sendDf, gso,
+      ...(up === undefined ? {} : { uplink: { fd: up.uplink.fd, ttl: up.uplink.ttl, on: up.on, ports, portsDf } }),
+    }
+  }
+
+  /** Looks from now on whether super-frames get through the uplinks, and tells when that has changed. */
+  watchUplinks(changed: (vxlan: string, on: boolean) => void): void {
+    if (this.#uplinked.length === 0) return
+    this.#watch = setInterval(() => {
+      for (const each of this.#uplinked) {
+        const on = each.uplink.passes(each.local)
+        if (on === each.on) continue
+        each.on = on
+        changed(each.name, on)
+      }
+    }, LOOK_MS)
+    this.#watch.unref()
   }
 
   /** Closes all; the data plane must have stopped. Safe to call again. */
   close(): void {
+    clearInterval(this.#watch)
     for (const fd of this.#open.splice(0)) this.#sockets.close(fd)
   }
 
@@ -77,13 +122,52 @@ export class Underlay {
     const plan = planUnderlay(vxlans)
     for (const { name, netns } of vxlans) {
       if (netns !== undefined && !this.#namespaces.has(netns)) this.#namespaces.set(netns, openNamespace(`vxlan "${name}"`, netns))
-      this.#tunnels.set(name, { receive: [], send: [], sendDf: [], gso: this.options.udpSegment })
+      this.#tunnels.set(name, { receive: [], send: [], sendDf: [], ports: [], portsDf: [], gso: this.options.udpSegment })
     }
     await this.#tellMissing(vxlans)
     // Those that receive come first: their port is given, the others go round it.
     for (const receive of plan.receives) await this.#openReceive(receive)
     for (const pool of plan.pools) this.#openPool(pool)
-    for (const tunnel of this.#tunnels.values()) if (tunnel.send.length === 0) tunnel.send.push(...tunnel.sendDf)
+    for (const tunnel of this.#tunnels.values()) {
+      if (tunnel.send.length > 0) continue
+      tunnel.send.push(...tunnel.sendDf)
+      tunnel.ports.push(...tunnel.portsDf)
+    }
+    await this.#openUplinks(vxlans.filter(mayUplink))
+  }
+
+  /** One for each namespace. Where there is none to be had, super-frames go by the sockets as all else. */
+  async #openUplinks(vxlans: readonly Vxlan[]): Promise<void> {
+    const made = new Map<string, MadeUplink>()
+    const uplinks = new Map<string, Uplink | string>()
+    for (const { name, local, netns, uplink: wish } of vxlans) {
+      const level = wish === 'tap' ? 'warn' : 'debug'
+      const fd = this.#netns(netns) ?? this.#own()
+      const identity = identityOf(fd)
+      const key = JSON.stringify(identity)
+      const uplink = uplinks.get(key) ?? await Uplink.open(fd, (device, ifindex) => {
+        made.set(key, { name: device, netns: netns ?? null, identity, ifindex })
+        this.options.recordUplinks?.([...made.values()])
+      }, (tap) => this.#open.push(tap)).catch((error: unknown) => messageOf(error))
+      uplinks.set(key, uplink)
+      if (typeof uplink === 'string') {
+        this.options.log[level](`vxlan "${name}": no uplink, super-frames are cut and go by the sockets: ${uplink}`)
+        continue
+      }
+      const on = uplink.passes(local!)
+      if (!on) {
+        this.options.log[level](`vxlan "${name}": what comes in by ${uplink.name} is not forwarded (does a firewall forbid it?): `
+          + 'super-frames are cut and go by the sockets while that is so')
+      }
+      this.#uplinked.push({ name, local: local!, uplink, on })
+    }
+  }
+
+  /** A descriptor of the process's own namespace. */
+  #own(): number {
+    const fd = this.#namespaces.get('') ?? openNamespace('vxlan', '/proc/self/ns/net')
+    this.#namespaces.set('', fd)
+    return fd
   }
 
   #netns(reference: string | undefined): number | undefined {
@@ -143,7 +227,10 @@ export class Underlay {
     const gso = plan.checksum && sockets.every(({ segment }) => segment)
     for (const name of plan.vxlans) {
       const tunnel = this.#tunnels.get(name)!
-      for (const { fd } of sockets) (plan.df ? tunnel.sendDf : tunnel.send).push(fd)
+      for (const { fd, port } of sockets) {
+        (plan.df ? tunnel.sendDf : tunnel.send).push(fd)
+        ;(plan.df ? tunnel.portsDf : tunnel.ports).push(port)
+      }
       if (!gso) tunnel.gso = false
     }
   }

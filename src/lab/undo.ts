@@ -3,14 +3,15 @@ import { closeSync, openSync, rmSync } from 'node:fs'
 import { identityAt, identityOf, isStub, namespacePath, pathOf, removeNamespaces, sameNamespace } from './namespace.js'
 import { bootId, type AdoptedNamespace, type InstanceRecord } from './record.js'
 import { run } from './run.js'
-import { unblockStack } from './device.js'
+import { findNamespace, unblockStack } from './device.js'
 import { restoreSysctls, sysctlName } from './sysctl.js'
 import { LabError, type LabLog } from './types.js'
+import type { MadeUplink } from './uplink.js'
 
 /** What was taken back. */
 export interface Removed {
   namespaces: string[]
-  /** `HOST.IF`, TAPs left in adopted namespaces */
+  /** `HOST.IF`, TAPs left in adopted namespaces, and uplinks */
   interfaces: string[]
   /** existing devices set free again, as `DEVICE` or `NETNS DEVICE` */
   devices: string[]
@@ -48,6 +49,20 @@ const undoAdopted = async (adopted: AdoptedNamespace, removed: Removed, log: Lab
   }
 }
 
+/** An uplink goes with its descriptor, unless another process has that, too. */
+const undoUplink = async ({ name, netns, identity, ifindex }: MadeUplink, removed: Removed): Promise<void> => {
+  const fd = ifindex === null ? undefined : findNamespace(netns, identity)
+  if (fd === undefined) return
+  try {
+    const { status, stdout } = await run('ip', ['-o', 'link', 'show', 'dev', name], { netns: fd })
+    if (status !== 0 || !stdout.startsWith(`${ifindex}: `)) return
+    await run('ip', ['link', 'del', 'dev', name], { netns: fd })
+    removed.interfaces.push(name)
+  } finally {
+    closeSync(fd)
+  }
+}
+
 /**
  * Undoes a record. A namespace is removed only if the one that bears the name now is the one that was made; one that was
  * replaced stays. Throws LabError when something that is ours could not be removed: then the record must stay.
@@ -65,6 +80,7 @@ export const undo = async (record: InstanceRecord, log: LabLog): Promise<Removed
     }
   }
   if (sameBoot) for (const adopted of record.adopted) await undoAdopted(adopted, removed, log)
+  if (sameBoot) for (const uplink of record.uplinks) await undoUplink(uplink, removed)
   const ours: string[] = []
   for (const { host, identity } of record.namespaces) {
     const path = namespacePath(host)

@@ -121,6 +121,7 @@ export const createNetwork = (options: NetworkOptions) => {
         return building.removePort(o.name)
       case 'vxlan.add': return vxlans.add(o)
       case 'vxlan.del': return vxlans.remove(o.name)
+      case 'vxlan.uplink': return vxlans.setUplink(o.name, o.on)
       case 'addr.add': case 'addr.replace': case 'addr.del': return addresses.apply(o)
       case 'route.add': case 'route.replace': case 'route.append': case 'route.del': return routes.apply(o)
       case 'neigh.add': case 'neigh.replace': case 'neigh.change': case 'neigh.del': case 'neigh.flush': return neighbors.apply(o)

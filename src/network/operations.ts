@@ -59,6 +59,11 @@ export type Operation =
       family: 4 | 6; receive: readonly number[]; send: readonly number[]; send_df: readonly number[]
       /** Whether the sockets know UDP_SEGMENT. */
       gso: boolean
+      /**
+       * TAP for super-frames (`local` is there then, `family` 4): its descriptor, the machine's TTL, and the UDP ports of `send` and `send_df`
+       * in their order. Off at first when `on` is false.
+       */
+      uplink?: { handle: number; ttl: number; on: boolean; ports: readonly number[]; ports_df: readonly number[] }
     }
   | { op: 'vxlan.del'; name: string }
   /** `id` is the mark of the app's packets, 1..65535. An app goes with its policies, but not before its ports. */
@@ -66,6 +71,8 @@ export type Operation =
   | { op: 'app.del'; name: string }
   /** A port of a host that is the app's: what comes in there has this MAC address and one of these IPv4 addresses, or is forged. */
   | { op: 'app.member'; name: string; port: string; addresses: readonly string[]; mac: string }
+  /** Super-frames go by the uplink that `vxlan.add` named, or by the sockets as all else. */
+  | { op: 'vxlan.uplink'; name: string; on: boolean }
   // What commands change
   | {
       op: 'link.set'; dev: string; router?: string; up?: boolean; mtu?: number; address?: string; forwarding?: boolean; learning?: boolean; flood?: boolean
@@ -133,11 +140,11 @@ export interface LinkRow {
   }
   /**
    * `kind`: 'bridge' | 'host' (a port with a TAP) | 'interface' (of a router) | 'device' | 'vxlan'. `moved`: stations heard elsewhere than
-   * before; `full`: stations not learned for want of room.
+   * before; `full`: stations not learned for want of room; `uplink`: how super-frames go now, of a VXLAN port that has one.
    */
   tapway: {
     kind: string; router?: string; netns?: string; forwarding?: boolean; device?: string
-    inner_vlan?: 'pass' | 'drop'; n_learned?: number; moved?: number; l2miss?: number; l3miss?: number; unreachable?: number; full?: number
+    inner_vlan?: 'pass' | 'drop'; uplink?: 'tap' | 'socket'; n_learned?: number; moved?: number; l2miss?: number; l3miss?: number; unreachable?: number; full?: number
   }
 }
 

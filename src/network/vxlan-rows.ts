@@ -45,6 +45,7 @@ export const vxlanExtra = ({ tunnels, tunnelFdb }: Engine, e: VxlanEntry): LinkR
   const { counters } = tunnels
   return {
     kind: 'vxlan', ...(e.options.netns === '' ? {} : { netns: e.options.netns }), inner_vlan: e.options.inner_vlan,
+    ...(e.options.uplink === undefined ? {} : { uplink: tunnels.uplink[e.tunnel]! < 0 ? 'socket' : 'tap' }),
     n_learned: tunnelFdb.learnedCount(e.tunnel), moved: counters[c + TC_MOVED]!,
     l2miss: counters[c + TC_L2MISS]!, l3miss: counters[c + TC_L3MISS]!, unreachable: counters[c + TC_UNREACHABLE]!, full: counters[c + TC_FULL]!
   }

@@ -6,6 +6,7 @@ import type { RemoteCollector } from '../table/tunnel-collect.js'
 import {
   DF_INHERIT, DF_SET, DF_UNSET, INHERIT, T_DROP_INNER_VLAN, T_GBP, T_GSO, T_L2MISS, T_L3MISS, T_LEARNING, T_PROXY
 } from '../table/tunnels.js'
+import * as ip4 from '../wire/ip4.js'
 import type { Attachment, Building } from './building.js'
 import type { FdbCommands } from './fdb.js'
 import { setFlag } from './link-set.js'
@@ -66,6 +67,13 @@ export const createVxlans = ({ engine, registry, building, fdbCommands, tunnelFd
     tunnels.macLo[t] = mac[1]
     tunnels.send[t] = Int32Array.from(o.send)
     tunnels.sendDf[t] = Int32Array.from(o.send_df)
+    if (o.uplink === undefined) return
+    tunnels.uplink[t] = o.uplink.on ? o.uplink.handle : -1
+    tunnels.uplinkTtl[t] = o.uplink.ttl
+    tunnels.uplinkCsum[t] = o.udpcsum ? 1 : 0
+    tunnels.local[t] = ip4.parseIp4(o.local)!
+    tunnels.sendPorts[t] = Int32Array.from(o.uplink.ports)
+    tunnels.sendPortsDf[t] = Int32Array.from(o.uplink.ports_df)
   }
 
   const add = (o: VxlanAdd): void => {
@@ -120,6 +128,12 @@ export const createVxlans = ({ engine, registry, building, fdbCommands, tunnelFd
   return {
     add,
     remove: (name: string): void => remove(registry.vxlan(name)),
+    /** Super-frames go by its uplink, or by its sockets. */
+    setUplink: (name: string, on: boolean): void => {
+      const { tunnel, options: { uplink } } = registry.vxlan(name)
+      if (uplink === undefined) throw new NetworkError(`${name} has no uplink`, 2)
+      tunnels.uplink[tunnel] = on ? uplink.handle : -1
+    },
     /** Its address: frames from it are not taken from the tunnel, and the bridge knows it as its own. */
     setMac: (e: VxlanEntry, mac: readonly [number, number], text: string): void => {
       const t = e.tunnel

@@ -55,6 +55,13 @@ export const createTunnels = (capacity = 1024, socketCapacity = 4096) => {
   const macHi = column()
   const macLo = column()
   const counters = new Float64Array(new SharedArrayBuffer(capacity * TUNNEL_CELLS * 8))
+  const uplink = column() // descriptor of the TAP that takes super-frames whole, -1: none
+  const uplinkTtl = column() // of outer packets, where `ttl` leaves it to the machine
+  const uplinkCsum = column() // whether its UDP packets have a checksum
+  const local = column() // IPv4 address, host order; of those with an uplink
+  /** UDP ports of the sockets in `send` and `sendDf`, in their order; for uplinks. */
+  const sendPorts: Int32Array[] = []
+  const sendPortsDf: Int32Array[] = []
   /** Descriptors to send by, chosen by the flow's hash: without and with DF. Their number is a power of two or not, as it comes. */
   const send: Int32Array[] = []
   const sendDf: Int32Array[] = []
@@ -71,12 +78,14 @@ export const createTunnels = (capacity = 1024, socketCapacity = 4096) => {
 
   return {
     capacity, socketCapacity, used, port, vni, flags, family, dstport, ttl, tos, df, macHi, macLo, counters, send, sendDf, sockets,
+    uplink, uplinkTtl, uplinkCsum, local, sendPorts, sendPortsDf,
     /** A free row, counters cleared; -1 when all are taken. */
     add: (): number => {
       const t = used.indexOf(0)
       if (t < 0) return -1
       used[t] = 1
       flags[t] = 0
+      uplink[t] = -1
       counters.fill(0, t * TUNNEL_CELLS, (t + 1) * TUNNEL_CELLS)
       return t
     },
@@ -84,6 +93,7 @@ export const createTunnels = (capacity = 1024, socketCapacity = 4096) => {
       used[t] = 0
       send[t] = new Int32Array(0)
       sendDf[t] = new Int32Array(0)
+      uplink[t] = -1
       forget()
     },
     /** The row of a descriptor, made if need be; `fresh` says that it has to be watched from now on. -1 when all are taken. */

@@ -146,11 +146,14 @@ const network = fc.gen().map((gen): NetworkFile => {
     const entry = (i: number) => ({
       mac: i === 0 ? [0, 0] as const : mac(), dst: end(), ...(bool() && { vni: number(1, 16777215) }), ...(bool() && { port: number(1, 65535) })
     })
+    const local = bool() ? end() : undefined
+    const device = multicast || bool()
     return {
       name: unique(gen(() => NAME)), bridge: gen(() => fc.constantFrom(...empty)).name, mac: mac(), mtu: number(68, 65465), id: number(1, 16777215),
-      ...(bool() && { local: end() }), family, dstport: 1 + count++, srcport: [low, number(low, 65535)],
+      ...(local !== undefined && { local }), uplink: local !== undefined && family === 4 && !device && bool() ? 'tap' : 'socket',
+      family, dstport: 1 + count++, srcport: [low, number(low, 65535)],
       remote: multicast ? [] : times(3, end), ...(multicast && { group: family === 4 ? '239.1.2.3' : 'ff05::123' }),
-      ...((multicast || bool()) && { dev: unique('p') }),
+      ...(device && { dev: unique('p') }),
       learning: bool(), proxy: bool(), neighSuppress: bool(), ttl: gen(() => OCTET),
       tos: gen(() => OCTET), df: gen(() => fc.constantFrom('unset', 'set', 'inherit')), udpcsum: bool(),
       ageing: number(0, 42949672), maxaddress: gen(fc.nat, 2147483647), l2miss: bool(), l3miss: bool(), gbp: bool(),

@@ -20,7 +20,7 @@ test('every default', (t) => {
   t.deepEqual(vxlansOf('id: 42'), [{
     name: 'vxlan1', bridge: 'br0', mac: macOfName('default', 'vxlan1'), mtu: 1450, id: 42, family: 4, dstport: 4789, srcport: [49152, 65535],
     remote: [], learning: true, proxy: false, neighSuppress: false, ttl: 64, tos: 0, df: 'unset', udpcsum: true, ageing: 300, maxaddress: 0,
-    l2miss: false, l3miss: false, gbp: false, innerVlan: 'pass', fdb: [], neighbors: []
+    l2miss: false, l3miss: false, gbp: false, innerVlan: 'pass', uplink: 'socket', fdb: [], neighbors: []
   }])
 })
 
@@ -65,7 +65,7 @@ vxlans:
     name: 'vx1', bridge: 'br1', mac: [0x0002, 0x42000000], mtu: 1400, id: 16777215, local: '192.168.77.1', family: 4, dstport: 8472,
     srcport: [50000, 50015], remote: ['192.168.77.2', '192.168.77.3'], dev: 'eth0', learning: false, proxy: true, neighSuppress: true,
     ttl: 'inherit', tos: 'inherit', df: 'inherit', udpcsum: false, ageing: 0, maxaddress: 100, l2miss: true, l3miss: true, gbp: true,
-    innerVlan: 'drop', netns: '/proc/4711/ns/net',
+    innerVlan: 'drop', netns: '/proc/4711/ns/net', uplink: 'socket',
     fdb: [
       { mac: [0x4202, 0x0b0a000a], dst: '192.168.77.2', vni: 43, port: 4790 },
       { mac: [0, 0], dst: '192.168.77.4' }, { mac: [0, 0], dst: '192.168.77.5' },
@@ -250,6 +250,9 @@ run([
   ['a TTL in words', vxlan('ttl: inherited'), '4:34', 'vxlans.vx.ttl', 'got "inherited"'],
   ['a TOS that is negative', vxlan('tos: -1'), '4:34', 'vxlans.vx.tos', 'from 0 to 255 or inherit, got -1'],
   ['df of another kind', vxlan('df: inherti'), '4:33', 'vxlans.vx.df', 'expected unset, set or inherit, got "inherti"; did you mean "inherit"?'],
+  ['an uplink over IPv6', vxlan('local: fd00::1, uplink: tap'), '4:53', 'vxlans.vx.uplink', 'it works over IPv4 only'],
+  ['an uplink without local', vxlan('uplink: tap'), '4:37', 'vxlans.vx.uplink', 'it needs local, the address to send from'],
+  ['an uplink and dev', vxlan('local: 10.9.0.1, dev: eth0, uplink: tap'), '4:65', 'vxlans.vx.uplink', 'it sends by the route: leave dev out'],
   ['inner_vlan of another kind', vxlan('inner_vlan: keep'), '4:41', 'vxlans.vx.inner_vlan', 'expected pass or drop, got "keep"'],
   ['a flag in words', vxlan('learning: off'), '4:39', 'vxlans.vx.learning', 'expected true or false, got "off"'],
   ['ageing in words', vxlan('ageing: never'), '4:37', 'vxlans.vx.ageing', 'of seconds'],

@@ -3,6 +3,7 @@
  *
  *     receive PORT                listens on TCP, says `listening`; for each connection prints bytes and SHA-256 of what came
  *     send ADDRESS PORT BYTES     sends random bytes on TCP, prints their number and SHA-256
+ *     mixed ADDRESS PORT ROUNDS   sends a few and many bytes by turns on TCP, each as soon as it is there; prints as send
  *     echo PORT                   sends UDP datagrams back as they came, says `listening`
  *     probe ADDRESS PORT SIZE...  sends UDP datagrams of random bytes to an echo, one at a time, and compares; prints `same` for each
  *     stream ADDRESS PORT MS      keeps numbered datagrams on their way to an echo for so long; prints how many were sent and came back
@@ -47,6 +48,23 @@ const send = async (address: string, port: number, bytes: number): Promise<void>
     piece.writeUInt32BE(i) // no two blocks are alike, so that order counts
     hash.update(piece)
     if (!socket.write(piece)) await once(socket, 'drain')
+  }
+  socket.end()
+  await once(socket, 'close')
+  say(`${bytes} ${hash.digest('hex')}`)
+}
+
+const mixed = async (address: string, port: number, rounds: number): Promise<void> => {
+  const socket = connect({ port, host: address, noDelay: true })
+  await once(socket, 'connect')
+  const hash = createHash('sha256')
+  let bytes = 0
+  for (let i = 0; i < rounds; i++) {
+    const piece = randomBytes(i % 2 === 0 ? 60 : 40_000)
+    hash.update(piece)
+    bytes += piece.length
+    if (!socket.write(piece)) await once(socket, 'drain')
+    await sleep(0)
   }
   socket.end()
   await once(socket, 'close')
@@ -109,6 +127,7 @@ const [what, ...words] = process.argv.slice(2)
 const [first = '', second = ''] = words
 if (what === 'receive') receive(Number(first))
 else if (what === 'send') await send(first, Number(second), Number(words[2]))
+else if (what === 'mixed') await mixed(first, Number(second), Number(words[2]))
 else if (what === 'echo') echo(Number(first))
 else if (what === 'probe') await probe(first, Number(second), words.slice(2).map(Number))
 else if (what === 'stream') await stream(first, Number(second), Number(words[2]))
