@@ -188,6 +188,11 @@ void tw_set_buffer(int fd, int force, int option, int bytes);
 
 napi_value tw_open_netns(napi_env env, napi_callback_info info);
 napi_value tw_set_link(napi_env env, napi_callback_info info);
+napi_value tw_new_netns(napi_env env, napi_callback_info info);
+napi_value tw_share_netns_folder(napi_env env, napi_callback_info info);
+napi_value tw_name_netns(napi_env env, napi_callback_info info);
+napi_value tw_write_sysctl(napi_env env, napi_callback_info info);
+napi_value tw_rtnetlink(napi_env env, napi_callback_info info);
 napi_value tw_open_tap(napi_env env, napi_callback_info info);
 napi_value tw_open_udp(napi_env env, napi_callback_info info);
 napi_value tw_open_packet(napi_env env, napi_callback_info info);

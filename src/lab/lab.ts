@@ -9,10 +9,10 @@ import { closeSync, existsSync, rmSync } from 'node:fs'
 import type { Host } from '../config/types.js'
 import { close, openPacket, openTap } from '../native.js'
 import { blockStack, findDevices, lostTo, type DevicePlan, type FoundDevice } from './device.js'
-import { hostCommands, runIp } from './ip-batch.js'
+import { configure, LO_INDEX } from './configure.js'
 import { checkInstance, lockInstance, lockPath, type InstanceLock } from './lock.js'
 import {
-  identityAt, identityOf, makeNamespace, namespacePath, nameNamespaces, openNamespace, releaseHolder, sameNamespace, takenName,
+  identityAt, identityOf, makeNamespace, namespacePath, nameNamespaces, openNamespace, sameNamespace, takenName,
   type NewNamespace,
 } from './namespace.js'
 import { checkRights, checkTools, checkTun, mountWarning } from './preflight.js'
@@ -55,6 +55,8 @@ interface LabHost {
   readonly late: readonly Sysctl[]
   readonly early: readonly Sysctl[]
   restore: readonly Sysctl[]
+  /** interfaces by name: loopback, or what an adopted namespace has, and ours as they are made */
+  readonly indexes: Map<string, number>
 }
 
 /** Where in /proc/sys, and when: those of one interface once it exists, all others before (`default` counts at its birth). */
@@ -70,12 +72,12 @@ const planSysctls = (plan: Host): Pick<LabHost, 'early' | 'late'> => {
   return { early, late }
 }
 
-/** Names in use in a namespace, alternative names included. */
-const linkNames = async (host: string, netns: number): Promise<Set<string>> => {
+/** Interfaces in a namespace by name, alternative names included. */
+const linkIndexes = async (host: string, netns: number): Promise<Map<string, number>> => {
   const { status, stdout, stderr } = await run('ip', ['-j', 'link', 'show'], { netns })
   if (status !== 0) throw new LabError(`host "${host}": cannot list the interfaces of its namespace: ${stderr.trim()}`)
-  const links = JSON.parse(stdout || '[]') as { ifname: string, altnames?: string[] }[]
-  return new Set(links.flatMap(({ ifname, altnames }) => [ifname, ...altnames ?? []]))
+  const links = JSON.parse(stdout || '[]') as { ifindex: number, ifname: string, altnames?: string[] }[]
+  return new Map(links.flatMap(({ ifindex, ifname, altnames }) => [ifname, ...altnames ?? []].map((name) => [name, ifindex] as const)))
 }
 
 export class Lab {
@@ -171,12 +173,14 @@ export class Lab {
     await findDevices(this.options.devices ?? [], this.options.instance, this.#found)
     for (const { plan, early, late } of plans) {
       if (plan.netns !== undefined) {
-        this.#hosts.push({ plan, early, late, netns: openNamespace(`host "${plan.name}"`, plan.netns), made: undefined, restore: [] })
+        const netns = openNamespace(`host "${plan.name}"`, plan.netns)
+        this.#hosts.push({ plan, early, late, netns, made: undefined, restore: [], indexes: new Map() })
       }
     }
     await forEach(this.#hosts, async (host) => {
       const { plan, netns, early } = host
-      const names = await linkNames(plan.name, netns)
+      for (const [name, index] of await linkIndexes(plan.name, netns)) host.indexes.set(name, index)
+      const names = new Set(host.indexes.keys())
       for (const other of this.#hosts) { // two hosts may adopt the same namespace
         if (other === host) break
         if (!sameNamespace(identityOf(netns), identityOf(other.netns))) continue
@@ -190,11 +194,11 @@ export class Lab {
     })
     const made = new Map<Host, LabHost>(this.#hosts.map((host) => [host.plan, host]))
     try {
-      await forEach(plans, async ({ plan, early, late }) => {
-        if (plan.netns !== undefined) return
-        const namespace = await makeNamespace()
-        made.set(plan, { plan, early, late, netns: namespace.fd, made: namespace, restore: [] })
-      })
+      for (const { plan, early, late } of plans) {
+        if (plan.netns !== undefined) continue
+        const namespace = makeNamespace()
+        made.set(plan, { plan, early, late, netns: namespace.fd, made: namespace, restore: [], indexes: new Map([['lo', LO_INDEX]]) })
+      }
     } finally {
       this.#hosts.splice(0, this.#hosts.length, ...plans.flatMap(({ plan }) => made.get(plan) ?? []))
     }
@@ -209,22 +213,21 @@ export class Lab {
       adopted: this.#adopted(),
       devices: this.#found.map(({ attached }) => attached),
     })
-    await forEach(hosts, ({ plan, netns, early }) => writeSysctls(plan.name, netns, early))
+    for (const { plan, netns, early } of hosts) writeSysctls(plan.name, netns, early)
     for (const host of hosts) this.#openTaps(host)
     for (const found of this.#found) await this.#attach(found)
     // TAPs in adopted namespaces have an index now.
     if (hosts.some(({ made }) => made === undefined)) this.#write({ ...this.#record, adopted: this.#adopted() })
-    await forEach(hosts, async ({ plan, netns, late }) => {
-      await writeSysctls(plan.name, netns, late)
-      await runIp(plan.name, netns, hostCommands(plan, this.options.txqueuelen))
-    })
+    for (const { plan, netns, late, indexes } of hosts) {
+      writeSysctls(plan.name, netns, late)
+      configure(plan, netns, indexes, this.options.txqueuelen)
+    }
     const named = hosts.flatMap(({ plan, made }) => (made === undefined ? [] : [{ name: plan.name, made }]))
-    await nameNamespaces(named)
-    await Promise.all(named.map(({ made }) => releaseHolder(made)))
+    nameNamespaces(named)
     log.debug(`instance ${instance}: made namespaces ${named.map(({ name }) => name).join(', ') || 'none'}`)
   }
 
-  #openTaps({ plan, netns }: LabHost): void {
+  #openTaps({ plan, netns, indexes }: LabHost): void {
     for (const { name, bridge, mac, mtu } of plan.interfaces) {
       let tap: ReturnType<Taps['openTap']>
       try {
@@ -234,6 +237,7 @@ export class Lab {
         throw new LabError(`host "${plan.name}": cannot make interface ${name}: ${messageOf(error)}`, exitCode, { cause: error })
       }
       const { fd, vnetHeader, offloads, ifindex } = tap
+      indexes.set(name, ifindex)
       this.interfaces.push({ host: plan.name, interface: name, bridge, fd, vnetHeader, offloads, ifindex, mac, mtu })
     }
   }
@@ -285,7 +289,6 @@ export class Lab {
 
   async #undo(): Promise<Removed> {
     for (const { fd } of [...this.interfaces, ...this.devices]) this.#taps.close(fd)
-    await Promise.all(this.#hosts.map(({ made }) => (made === undefined ? undefined : releaseHolder(made))))
     try {
       const none = { namespaces: [], interfaces: [], devices: [], sysctls: [] }
       const removed = this.#recorded ? await undo(this.#record, this.options.log) : none

@@ -6,9 +6,9 @@
  * and lives as long as something holds it (a descriptor, or the bind mount that gives it its name), and its times never
  * change (fs/nsfs.c). We hold a descriptor from birth until the name is there, so all three stay what they were.
  */
-import { spawn, type ChildProcess } from 'node:child_process'
-import { closeSync, constants, fstatSync, openSync, readlinkSync, statSync, type BigIntStats } from 'node:fs'
-import { run, packageOf, toolEnvironment } from './run.js'
+import { closeSync, constants, fstatSync, mkdirSync, openSync, readlinkSync, statSync, type BigIntStats } from 'node:fs'
+import { nameNetns, newNetns, shareNetnsFolder } from './native.js'
+import { run } from './run.js'
 import { codeOf, LabError, messageOf } from './types.js'
 
 /** Where iproute2 keeps named namespaces. */
@@ -71,58 +71,37 @@ export const openNamespace = (subject: string, reference: string): number => {
 }
 
 export interface NewNamespace {
+  /** all that keeps it until it has a name */
   readonly fd: number
   readonly identity: NamespaceIdentity
-  /** process inside it, which is all that keeps it until it has a name */
-  readonly holder: ChildProcess
 }
 
-/**
- * Makes a namespace that has no name yet. A crash leaves nothing of it: its holder ends with our end of the pipe.
- */
-export const makeNamespace = (): Promise<NewNamespace> => new Promise((resolve, reject) => {
-  const holder = spawn('unshare', ['--net', '--', 'cat'], {
-    stdio: ['pipe', 'pipe', 'pipe'], env: toolEnvironment(), detached: true, // out of reach of Ctrl-C, as in run.ts
-  })
-  let stderr = ''
-  holder.stderr.setEncoding('utf8').on('data', (text: string) => { stderr += text })
-  holder.stdin.on('error', () => {}) // reported by the end of the process
-  holder.on('error', (error) => reject(codeOf(error) === 'ENOENT'
-    ? new LabError(`unshare is not installed: install the package ${packageOf('unshare')}`)
-    : new LabError(`cannot run unshare: ${error.message}`)))
-  holder.on('close', () => reject(new LabError(`cannot make a network namespace: ${stderr.trim() || 'unshare ended'}`)))
-  // cat gives back what it gets: once the byte returns, unshare has done its work.
-  holder.stdout.once('data', () => {
-    try {
-      const fd = openSync(`/proc/${holder.pid}/ns/net`, 'r')
-      resolve({ fd, identity: identityOf(fd), holder })
-    } catch (error) {
-      holder.stdin.end()
-      reject(new LabError(`cannot look at a new network namespace: ${messageOf(error)}`))
-    }
-  })
-  holder.stdin.write('\n')
-})
+/** Makes a namespace that has no name yet: it goes with our descriptor, also after a crash. Throws LabError. */
+export const makeNamespace = (): NewNamespace => {
+  try {
+    const fd = newNetns()
+    return { fd, identity: identityOf(fd) }
+  } catch (error) {
+    throw new LabError(`cannot make a network namespace: ${messageOf(error)}`, 1, { cause: error })
+  }
+}
 
-/** Ends the process that held a new namespace; our descriptor still holds it. */
-export const releaseHolder = (made: NewNamespace): Promise<void> => new Promise((resolve) => {
-  if (made.holder.exitCode !== null || made.holder.signalCode !== null) return resolve()
-  made.holder.once('exit', () => resolve())
-  made.holder.stdin!.end()
-})
-
-/** Gives new namespaces their names. Throws LabError, exit 2 when a name has been taken meanwhile. */
-export const nameNamespaces = async (named: readonly { readonly name: string, readonly made: NewNamespace }[]): Promise<void> => {
+/** Gives new namespaces their names, as ip-netns(8) does. Throws LabError, exit 2 when a name has been taken meanwhile. */
+export const nameNamespaces = (named: readonly { readonly name: string, readonly made: NewNamespace }[]): void => {
   if (named.length === 0) return
-  const input = named.map(({ name, made }) => `netns attach ${name} ${made.holder.pid}\n`).join('')
-  const { status, stderr } = await run('ip', ['-batch', '-'], { input })
-  if (status !== 0) {
-    const line = Number(/Command failed -:(\d+)/.exec(stderr)?.[1] ?? 1)
-    const name = named[line - 1]?.name ?? '?'
-    if (/File exists/.test(stderr)) throw takenName(name)
-    throw new LabError(`cannot make namespace "${name}": ${stderr.split('\n')[0]}`)
+  try {
+    mkdirSync(NETNS_DIR, { recursive: true, mode: 0o755 })
+    shareNetnsFolder(NETNS_DIR)
+  } catch (error) {
+    throw new LabError(`cannot make names of namespaces in ${NETNS_DIR}: ${messageOf(error)}`, 1, { cause: error })
   }
   for (const { name, made } of named) {
+    try {
+      nameNetns(made.fd, namespacePath(name))
+    } catch (error) {
+      if (codeOf(error) === 'EEXIST') throw takenName(name)
+      throw new LabError(`cannot make namespace "${name}": ${messageOf(error)}`, 1, { cause: error })
+    }
     const now = identityAt(namespacePath(name))
     if (now !== undefined && sameNamespace(now, made.identity)) continue
     throw new LabError(`namespace "${name}" was replaced while it was made`)

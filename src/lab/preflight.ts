@@ -49,7 +49,7 @@ export const findCommand = (command: string, path = toolEnvironment()['PATH']!):
 
 /** Throws LabError unless iproute2 and util-linux are there, and the tools named besides. */
 export const checkTools = (more: readonly string[] = []): void => {
-  for (const tool of ['ip', 'unshare', 'nsenter', 'flock', ...more]) {
+  for (const tool of ['ip', 'nsenter', 'flock', ...more]) {
     if (findCommand(tool) === undefined) throw new LabError(`${tool} is not installed: install the package ${packageOf(tool)}`)
   }
 }

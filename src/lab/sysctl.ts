@@ -1,6 +1,7 @@
 /** Sysctls of a network namespace, read and written from inside it through /proc/sys. */
+import { writeSysctl } from './native.js'
 import { run } from './run.js'
-import { LabError } from './types.js'
+import { codeOf, LabError } from './types.js'
 
 export interface Sysctl {
   /** below /proc/sys: net/ipv4/ip_forward */
@@ -49,26 +50,18 @@ export const spreadOf = (path: string): string | undefined => {
   return what !== undefined && SPREADING.has(what) ? `net/${family}/conf/*/${what}` : undefined
 }
 
-// Pairs of path and value; stops at the first failure with its number on stdout.
-const WRITE = `n=0
-while [ $# -gt 0 ]; do
-  [ -e "/proc/sys/$1" ] || { echo "$n absent"; exit 3; }
-  printf '%s\\n' "$2" >"/proc/sys/$1" || { echo "$n refused"; exit 3; }
-  n=$((n + 1)); shift 2
-done`
-
-/** Writes in order, in one process. Throws LabError that names the sysctl refused. */
-export const writeSysctls = async (host: string, netns: number, sysctls: readonly Sysctl[]): Promise<void> => {
-  if (sysctls.length === 0) return
-  const pairs = sysctls.flatMap(({ path, value }) => [path, value])
-  const { status, stdout, stderr } = await run('sh', ['-c', WRITE, 'sh', ...pairs], { netns })
-  if (status === 0) return
-  const [, number, kind] = /(\d+) (absent|refused)/.exec(stdout) ?? []
-  if (number === undefined) throw new LabError(`host "${host}": cannot set sysctls: ${stderr.trim() || `status ${status}`}`)
-  const { path, value } = sysctls[Number(number)]!
-  if (kind === 'absent') throw new LabError(`host "${host}": there is no sysctl ${sysctlName(path)} in its namespace`)
-  const why = /Permission denied|Read-only/.test(stderr) ? 'it is read-only there' : 'the kernel refused the value'
-  throw new LabError(`host "${host}": cannot set sysctl ${sysctlName(path)} to "${value}": ${why}`)
+/** Writes in order. Throws LabError that names the sysctl refused. */
+export const writeSysctls = (host: string, netns: number, sysctls: readonly Sysctl[]): void => {
+  for (const { path, value } of sysctls) {
+    try {
+      writeSysctl(netns, `/proc/sys/${path}`, `${value}\n`)
+    } catch (error) {
+      const code = codeOf(error) ?? ''
+      if (code === 'ENOENT') throw new LabError(`host "${host}": there is no sysctl ${sysctlName(path)} in its namespace`)
+      const why = ['EACCES', 'EPERM', 'EROFS'].includes(code) ? 'it is read-only there' : 'the kernel refused the value'
+      throw new LabError(`host "${host}": cannot set sysctl ${sysctlName(path)} to "${value}": ${why}`, 1, { cause: error })
+    }
+  }
 }
 
 // Arguments are patterns. A shell's own `read` takes single bytes, and a sysctl gives nothing after the first read(2): so grep.

@@ -104,6 +104,49 @@ labTest('makes hosts as the plan says, and nothing is left of them', async (t) =
   t.false(existsSync(lockPath(given.instance)))
 })
 
+labTest('a host is told what ip(8) would tell it', async (t) => {
+  const ours = uniqueName('ours')
+  const twin = addNetns(uniqueName('twin'))
+  const peer = { address: at('10.255.0.2'), prefixLength: 32, peer: at('169.254.0.1') }
+  const plain = iface('eth0', '10.1.1.2/24', '10.1.1.9/24', '10.3.0.0/31', '10.4.0.1/32')
+  await create([host(ours, {
+    interfaces: [{ ...plain, addresses: [...plain.addresses, peer] }, iface('eth1', '10.2.2.2/20')],
+    routes: [
+      route('0.0.0.0/0', { via: at('10.1.1.3') }),
+      route('0.0.0.0/0', { via: at('10.2.2.9'), metric: 100 }),
+      route('10.5.0.0/16', { dev: 'eth1' }),
+      route('10.6.0.0/16', { via: at('172.16.0.1'), dev: 'eth1', onlink: true }),
+      route('192.0.2.0/24', { type: 'blackhole' }),
+      route('198.51.100.0/24', { type: 'unreachable', metric: 7 }),
+      route('203.0.113.0/25', { type: 'prohibit' }),
+      route('10.9.0.0/16', {
+        metric: 3,
+        nexthops: [{ via: at('10.1.1.7'), weight: 1, onlink: false }, { via: at('172.16.0.1'), dev: 'eth0', weight: 256, onlink: true }],
+      }),
+    ],
+  })])
+  for (const name of ['eth0', 'eth1']) {
+    ip('-n', twin, 'tuntap', 'add', 'dev', name, 'mode', 'tap')
+    ip('-n', twin, 'link', 'set', 'dev', name, 'address', MAC, 'mtu', '1400')
+  }
+  for (const text of ['10.1.1.2/24 brd +', '10.1.1.9/24 brd +', '10.3.0.0/31', '10.4.0.1/32', '10.255.0.2 peer 169.254.0.1/32']) {
+    ip('-n', twin, 'addr', 'add', ...text.split(' '), 'dev', 'eth0')
+  }
+  ip('-n', twin, 'addr', 'add', '10.2.2.2/20', 'brd', '+', 'dev', 'eth1')
+  for (const name of ['lo', 'eth0', 'eth1']) ip('-n', twin, 'link', 'set', 'dev', name, 'up')
+  for (const text of [
+    'default via 10.1.1.3', 'default via 10.2.2.9 metric 100', '10.5.0.0/16 dev eth1', '10.6.0.0/16 via 172.16.0.1 dev eth1 onlink',
+    'blackhole 192.0.2.0/24', 'unreachable 198.51.100.0/24 metric 7', 'prohibit 203.0.113.0/25',
+    '10.9.0.0/16 metric 3 nexthop via 10.1.1.7 weight 1 nexthop via 172.16.0.1 dev eth0 onlink weight 256',
+  ]) ip('-n', twin, 'route', 'add', ...text.split(' '))
+  // The twin's TAPs have nobody behind them, and so no carrier
+  const routes = (name: string) => inNs(name, 'ip', '-d', 'route', 'show', 'table', 'all').replaceAll(/ linkdown| dead/g, '').split('\n').filter((line) => !/:/.test(line))
+  t.deepEqual(routes(ours), routes(twin))
+  interface Shown { ifname: string, address: string, mtu: number, addr_info: unknown[] }
+  const addresses = (name: string) => ipJson<Shown[]>(name, '-4', 'addr', 'show').map(({ ifname, address, mtu, addr_info }) => ({ ifname, address, mtu, addr_info }))
+  t.deepEqual(addresses(ours), addresses(twin))
+})
+
 labTest('a host starts as a host, and its own sysctls come before its links are up', async (t) => {
   const name = uniqueName('client')
   await create([host(name, {

@@ -1,7 +1,7 @@
-/** The parts of the lab that need no root: lines for ip, names of sysctls, mountinfo. */
+/** The parts of the lab that need no root: what namespaces are told, names of sysctls, mountinfo. */
 import test from 'ava'
 import type { Host, Route } from '../../src/config/types.js'
-import { hostCommands, interfaceCommands, routeCommand } from '../../src/lab/ip-batch.js'
+import { hostCommands, interfaceCommands, routeCommand } from '../../src/lab/configure.js'
 import { isHidden } from '../../src/lab/preflight.js'
 import { spreadOf, sysctlInterface, sysctlName, sysctlPath } from '../../src/lab/sysctl.js'
 import { LabError } from '../../src/lab/types.js'
@@ -9,42 +9,43 @@ import { parseIp4, parsePrefix } from '../../src/wire/ip4.js'
 import { parseMac } from '../../src/wire/mac.js'
 
 const address = (text: string) => parseIp4(text)!
-const lines = (commands: { line: string }[]) => commands.map(({ line }) => line)
+const subjects = (commands: { subject: string }[]) => commands.map(({ subject }) => subject)
+const INDEXES = new Map([['lo', 1], ['eth0', 2], ['eth1', 3]])
 
 test('an interface: settings, addresses in order, then up', (t) => {
-  t.deepEqual(lines(interfaceCommands({
+  t.deepEqual(subjects(interfaceCommands({
     name: 'eth0', bridge: 'br0', mac: parseMac('02:42:0a:01:01:02')!, mtu: 1400,
     addresses: [
       { address: address('10.1.1.2'), prefixLength: 24 },
       { address: address('10.255.0.2'), prefixLength: 32, peer: address('169.254.0.1') },
       { address: address('10.2.0.0'), prefixLength: 31 },
     ],
-  }, 500)), [
-    'link set dev eth0 address 02:42:0a:01:01:02 mtu 1400 txqueuelen 500',
-    'addr add 10.1.1.2/24 brd + dev eth0',
-    'addr add 10.255.0.2 peer 169.254.0.1/32 dev eth0',
-    'addr add 10.2.0.0/31 dev eth0',
-    'link set dev eth0 up',
+  }, 2, 500)), [
+    'address 02:42:0a:01:01:02 mtu 1400 txqueuelen 500 of eth0',
+    'address 10.1.1.2/24 of eth0',
+    'address 10.255.0.2 peer 169.254.0.1/32 of eth0',
+    'address 10.2.0.0/31 of eth0',
+    'eth0 up',
   ])
 })
 
 test('routes, as one types them', (t) => {
-  const line = (to: string, route: Partial<Route>) => {
+  const subject = (to: string, route: Partial<Route>) => {
     const [network, prefixLength] = parsePrefix(to)!
     const plain = { to: { address: network, prefixLength }, type: 'unicast', metric: 0, onlink: false, nexthops: [] } as const
-    return routeCommand({ ...plain, ...route }).line
+    return routeCommand({ ...plain, ...route }, INDEXES).subject
   }
-  t.is(line('0.0.0.0/0', { via: address('10.1.1.254') }), 'route add default via 10.1.1.254')
-  t.is(line('10.9.0.0/16', { dev: 'eth0', metric: 5 }), 'route add 10.9.0.0/16 dev eth0 metric 5')
-  t.is(line('10.9.0.0/16', { via: address('169.254.0.1'), dev: 'eth0', onlink: true }),
-    'route add 10.9.0.0/16 via 169.254.0.1 dev eth0 onlink')
-  t.is(line('192.0.2.0/24', { type: 'blackhole' }), 'route add blackhole 192.0.2.0/24')
-  t.is(line('10.9.0.0/16', {
+  t.is(subject('0.0.0.0/0', { via: address('10.1.1.254') }), 'route default via 10.1.1.254')
+  t.is(subject('10.9.0.0/16', { dev: 'eth0', metric: 5 }), 'route 10.9.0.0/16 dev eth0 metric 5')
+  t.is(subject('10.9.0.0/16', { via: address('169.254.0.1'), dev: 'eth0', onlink: true }), 'route 10.9.0.0/16 via 169.254.0.1 dev eth0 onlink')
+  t.is(subject('192.0.2.0/24', { type: 'blackhole' }), 'route blackhole 192.0.2.0/24')
+  t.is(subject('10.9.0.0/16', {
     metric: 7,
     nexthops: [
       { via: address('10.1.1.7'), weight: 1, onlink: false }, { via: address('10.1.2.7'), dev: 'eth1', weight: 3, onlink: true },
     ],
-  }), 'route add 10.9.0.0/16 metric 7 nexthop via 10.1.1.7 weight 1 nexthop via 10.1.2.7 dev eth1 onlink weight 3')
+  }), 'route 10.9.0.0/16 metric 7 nexthop via 10.1.1.7 weight 1 nexthop via 10.1.2.7 dev eth1 onlink weight 3')
+  t.throws(() => subject('10.9.0.0/16', { dev: 'eth2' }), { message: /no interface "eth2"/ })
 })
 
 test('lo is ours to bring up only in a namespace of ours, and routes come last', (t) => {
@@ -52,10 +53,10 @@ test('lo is ours to bring up only in a namespace of ours, and routes come last',
     name: 'client', interfaces: [{ name: 'eth0', bridge: 'br0', addresses: [], mac: [2, 3], mtu: 1500 }], sysctls: [],
     routes: [{ to: { address: 0, prefixLength: 0 }, type: 'unicast', dev: 'eth0', metric: 0, onlink: false, nexthops: [] }],
   }
-  const made = lines(hostCommands(plan))
-  t.is(made[0], 'link set dev lo up')
-  t.is(made.at(-1), 'route add default dev eth0')
-  t.false(lines(hostCommands({ ...plan, netns: 'other' })).includes('link set dev lo up'))
+  const made = subjects(hostCommands(plan, INDEXES))
+  t.is(made[0], 'lo up')
+  t.is(made.at(-1), 'route default dev eth0')
+  t.false(subjects(hostCommands({ ...plan, netns: 'other' }, INDEXES)).includes('lo up'))
 })
 
 test('names of sysctls, as sysctl(8) reads them', (t) => {
