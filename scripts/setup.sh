@@ -4,8 +4,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-need_run=(iproute2 iputils-ping iperf3 tcpdump util-linux gcc libc6-dev)
-need_test=(tshark python3-scapy netcat-openbsd ethtool procps)
+need_run=(iproute2 iputils-ping iperf3 tcpdump curl util-linux gcc libc6-dev)
+need_test=(tshark python3-scapy netcat-openbsd ethtool procps nftables openvswitch-switch)
 packages=("${need_run[@]}")
 [ "${1:-}" = test ] && packages+=("${need_test[@]}")
 
