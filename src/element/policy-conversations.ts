@@ -6,24 +6,44 @@
  * A TCP connection whose opening was not seen, with its responder elsewhere, may be an old one of before the start, or one that was never
  * let in: it goes on only if a policy known here allows it.
  */
+import type { Packets } from '../core/packets.js'
 import type { AppPorts } from '../table/app-ports.js'
 import { MIDSTREAM } from '../table/flow-states.js'
-import { APPS, DESTINATION, GENERATION, KIND, PORTS, SOURCE, type Flows } from '../table/flows.js'
+import { APPS, DESTINATION, GENERATION, KIND, NO_PORT, PORTS, ROWS, SOURCE, type Flows } from '../table/flows.js'
 import type { Policies } from '../table/policies.js'
 import { PROTOCOL_ICMP } from '../wire/ipv4.js'
 
+/**
+ * A bit of the mark that stays in here (tunnels carry the low 16 bits and two others): only the packet marked last has it, and what was
+ * made of it. So a row of the pool that has become another packet is not taken for it.
+ */
+const MARKED_LAST = 1 << 30
+
 export interface ConversationsParts {
+  packets: Packets
   /** App id by port. */
   app: Int32Array
   appPorts: AppPorts
   policies: Policies
   flows: Flows
+  clock: { second: number }
 }
 
 export type Conversations = ReturnType<typeof createConversations>
 
-export const createConversations = ({ app, appPorts, policies, flows }: ConversationsParts) => {
+export const createConversations = ({ packets, app, appPorts, policies, flows, clock }: ConversationsParts) => {
   const { t } = flows
+  const { mark: marks } = packets
+  let marked = 0
+  let markedFound = -1
+  let markedChanges = 0
+  let epoch = 1
+  let epochSecond = -1
+  let epochGeneration = -1
+
+  /** Ports of two addresses (as loaded) as ROWS has them. */
+  const rowsOf = (originator: number, responder: number): number =>
+    (appPorts.ownerOf(originator) & NO_PORT) | ((appPorts.ownerOf(responder) & NO_PORT) << 16)
 
   /** The responder's port in host order; 0 of an ICMP query. */
   const portOf = (entry: number): number => {
@@ -42,12 +62,32 @@ export const createConversations = ({ app, appPorts, policies, flows }: Conversa
     const goesOn = responder < 0 && !isUnseen ? true : policies.find(from, responder < 0 ? mark : to, kind & 0xff, portOf(entry)) >= 0
     if (goesOn && responder < 0 && isUnseen) t[entry + KIND] = kind & ~(MIDSTREAM << 16)
     t[entry + APPS] = from | (to << 16)
+    t[entry + ROWS] = (originator & NO_PORT) | ((responder & NO_PORT) << 16)
     t[entry + GENERATION] = goesOn ? generation : 0
     return goesOn
   }
 
   return {
-    portOf,
+    portOf, rowsOf,
+    /** A number for this second and this state of policies and apps; never 0, and none comes back. */
+    epoch: (): number => {
+      if (clock.second !== epochSecond || policies.generation() !== epochGeneration) {
+        epochSecond = clock.second
+        epochGeneration = policies.generation()
+        epoch++
+      }
+      return epoch
+    },
+    /** Gives packet `p` its mark; it is one of a conversation (as `find` tells) whose STAMP says that it may go on. */
+    mark: (p: number, app: number, found: number): void => {
+      marks[marked] = marks[marked]! & ~MARKED_LAST
+      marks[p] = app | MARKED_LAST
+      marked = p
+      markedFound = found
+      markedChanges = flows.changes()
+    },
+    /** The conversation of `p` if it is the packet that was marked last, or comes of it, and conversations are where they were; -1 if not. */
+    recall: (p: number): number => (p === marked && (marks[p]! & MARKED_LAST) !== 0 && markedChanges === flows.changes() ? markedFound : -1),
     /** May it go on? `mark`: the app of the packet at hand, 0 for none. */
     goesOn: (entry: number, mark: number): boolean => t[entry + GENERATION] === policies.generation() || decide(entry, mark),
     /** Is its originator behind an app's port here? */

@@ -10,7 +10,7 @@ import {
 import type { AppPorts } from '../table/app-ports.js'
 import type { Denials } from '../table/denials.js'
 import { isSyn } from '../table/flow-states.js'
-import { APPS, GENERATION, REPLY, type Flows } from '../table/flows.js'
+import { APPS, GENERATION, REPLY, ROWS, STAMP, TCP_EVENTS, type Flows } from '../table/flows.js'
 import type { FragmentDecisions } from '../table/fragment-decisions.js'
 import type { Policies } from '../table/policies.js'
 import { ETHERNET_HEADER } from '../wire/ethernet.js'
@@ -21,7 +21,7 @@ import {
   ARP_LE, DESTINATION, FIRST, FRAGMENT_LE, IDENTITY, IPV4_LE, isGroupAddress, KIND_ANSWER, KIND_ERROR, KIND_LATER, KIND_OTHER, KIND_PORTS,
   KIND_QUERY, OFFSET, PORTS, PROTOCOL, SOURCE, TCP_FLAGS, TO_PORT, type PolicyHeaders
 } from './policy-headers.js'
-import { UDP_FRAME } from './policy-source.js'
+import { TCP_PACKET, UDP_PACKET } from './policy-source.js'
 
 /** A mark's app id; the other bits of a group policy are of no concern here. */
 const APP_MASK = 0xffff
@@ -44,7 +44,7 @@ export interface PolicyDestinationParts {
 export const createPolicyDestination = (parts: PolicyDestinationParts) => {
   const { packets, app, appPorts, policies, flows, fragments, denials, headers, conversations, clock } = parts
   const { start, length, flags: packetFlags, mark: marks, i32, u16, bytes } = packets
-  const { address, ownerOf } = appPorts
+  const { ownerOf } = appPorts
   const { t } = flows
   const { f, quoted } = headers
 
@@ -74,18 +74,20 @@ export const createPolicyDestination = (parts: PolicyDestinationParts) => {
     const flags = f[TCP_FLAGS]!
     const entry = found & ~REPLY
     const apps = mark | (app[port]! << 16)
+    const rows = conversations.rowsOf(f[SOURCE]!, f[DESTINATION]!)
     const generation = policies.generation()
     if (found < 0) {
       if (kind === KIND_ANSWER || (flags & FLAG_RST) !== 0) return OK
-      const opened = flows.open(f[SOURCE]!, f[DESTINATION]!, f[PORTS]!, f[PROTOCOL]!, flags, generation, apps, clock.second)
+      const opened = flows.open(f[SOURCE]!, f[DESTINATION]!, f[PORTS]!, f[PROTOCOL]!, flags, generation, apps, rows, clock.second)
       return opened < 0 ? FLOW_TABLE_FULL : OK
     }
     if ((found & REPLY) === 0) {
       t[entry + APPS] = apps
       t[entry + GENERATION] = generation
-      flows.track(entry, 0, flags, clock.second)
-    } else if (conversations.goesOn(entry, mark)) flows.track(entry, REPLY, flags, clock.second)
-    else if (kind === KIND_PORTS && (flags & FLAG_RST) === 0) flows.turn(entry, flags, generation, apps, clock.second)
+      t[entry + ROWS] = rows
+      flows.track(entry, 0, flags, clock.second, conversations.epoch())
+    } else if (conversations.goesOn(entry, mark)) flows.track(entry, REPLY, flags, clock.second, conversations.epoch())
+    else if (kind === KIND_PORTS && (flags & FLAG_RST) === 0) flows.turn(entry, flags, generation, apps, rows, clock.second)
     return OK
   }
 
@@ -118,7 +120,7 @@ export const createPolicyDestination = (parts: PolicyDestinationParts) => {
       // One that was not let in here yet is for the policies below
       : found >= 0 && (t[entry + APPS]! & APP_MASK) === mark && t[entry + GENERATION] !== 0 && conversations.goesOn(entry, mark)
     if (goesOn) {
-      flows.track(entry, found & REPLY, flags, clock.second)
+      flows.track(entry, found & REPLY, flags, clock.second, conversations.epoch())
       return OK
     }
     const row = mark === 0 ? -1 : policies.find(mark, app[port]!, f[PROTOCOL]!, f[TO_PORT]!)
@@ -163,27 +165,29 @@ export const createPolicyDestination = (parts: PolicyDestinationParts) => {
     return false
   }
 
+  /** The port of who gets a packet of a conversation. */
+  const receiverOf = (found: number): number => (t[(found & ~REPLY) + ROWS]! >>> ((~found & REPLY) << 4)) & 0xffff
+
   /** A frame would leave by an app's port: true if it may; false if it was dropped. */
   return (p: number, port: number): boolean => {
+    // Marked a moment ago, and nothing has changed
+    const known = conversations.recall(p)
+    if (known >= 0 && t[known + STAMP] === conversations.epoch() && receiverOf(known) === port) return true
     const w = (start[p]! + 2) >> 2
     const head = i32[w + 3]!
-    const size = length[p]!
+    const total = ((head >>> 8) & 0xff00) | (head >>> 24)
     if (
-      size < UDP_FRAME || i32[w + 7] !== address[port] || i32[w + 2]! >>> 16 !== IPV4_LE || (head & 0xff) !== 0x45 ||
-      (i32[w + 4]! & FRAGMENT_LE) !== 0 || (packetFlags[p]! & F_OWN) !== 0
+      total + ETHERNET_HEADER > length[p]! || i32[w + 2]! >>> 16 !== IPV4_LE || (head & 0xff) !== 0x45 || (i32[w + 4]! & FRAGMENT_LE) !== 0 ||
+      (packetFlags[p]! & F_OWN) !== 0
     ) return admitSlow(p, port)
     const protocol = (i32[w + 5]! >>> 8) & 0xff
-    const total = ((head >>> 8) & 0xff00) | (head >>> 24)
-    const isTcp = protocol === PROTOCOL_TCP
-    if ((!isTcp && protocol !== PROTOCOL_UDP) || total + ETHERNET_HEADER > size || total < (isTcp ? 40 : 28)) return admitSlow(p, port)
-    const found = flows.find(i32[w + 6]!, i32[w + 7]!, i32[w + 8]!, protocol, clock.second)
-    const entry = found & ~REPLY
-    if (found < 0 || t[entry + GENERATION] !== policies.generation()) return admitSlow(p, port)
-    const flags = isTcp ? (i32[w + 11]! >>> 8) & 0xff : 0
-    const mark = marks[p]! & APP_MASK
-    const apps = t[entry + APPS]!
-    if ((found & REPLY) === 0 ? (apps & APP_MASK) !== mark : isSyn(flags) || (apps >>> 16 !== 0 && apps >>> 16 !== mark)) return admitSlow(p, port)
-    flows.track(entry, found & REPLY, flags, clock.second)
-    return true
+    const isPlain = protocol === PROTOCOL_TCP ? total >= TCP_PACKET && ((i32[w + 11]! >>> 8) & TCP_EVENTS) === 0
+      : protocol === PROTOCOL_UDP && total >= UDP_PACKET
+    if (!isPlain) return admitSlow(p, port)
+    const found = flows.peek(i32[w + 6]!, i32[w + 7]!, i32[w + 8]!, protocol)
+    if (found < 0 || t[found + STAMP] !== conversations.epoch() || receiverOf(found) !== port) return admitSlow(p, port)
+    const sender = (t[(found & ~REPLY) + APPS]! >>> ((found & REPLY) << 4)) & APP_MASK
+    // An answer from elsewhere may have any mark
+    return sender === (marks[p]! & APP_MASK) || (sender === 0 && (found & REPLY) !== 0) || admitSlow(p, port)
   }
 }

@@ -10,7 +10,7 @@ import {
 import type { AppPorts } from '../table/app-ports.js'
 import type { Denials } from '../table/denials.js'
 import { isSyn } from '../table/flow-states.js'
-import { APPS, GENERATION, REPLY, type Flows } from '../table/flows.js'
+import { APPS, GENERATION, REPLY, ROWS, STAMP, TCP_EVENTS, type Flows } from '../table/flows.js'
 import type { Policies } from '../table/policies.js'
 import * as arp from '../wire/arp.js'
 import { ETHERNET_HEADER } from '../wire/ethernet.js'
@@ -22,9 +22,9 @@ import {
   type PolicyHeaders
 } from './policy-headers.js'
 
-/** Frames with TCP and UDP headers behind an IPv4 header without options. */
-export const TCP_FRAME = ETHERNET_HEADER + 40
-export const UDP_FRAME = ETHERNET_HEADER + 28
+/** Bytes of TCP and UDP headers behind an IPv4 header without options. */
+export const TCP_PACKET = 40
+export const UDP_PACKET = 28
 
 export interface PolicySourceParts {
   packets: Packets
@@ -41,7 +41,7 @@ export interface PolicySourceParts {
 export const createPolicySource = (parts: PolicySourceParts) => {
   const { packets, app, appPorts, policies, flows, denials, headers, conversations, clock } = parts
   const { start, length, mark: marks, i32, u16, bytes, view } = packets
-  const { macHead, macTail, address, ownerOf } = appPorts
+  const { macHead, macTail, ownerOf } = appPorts
   const { t } = flows
   const { f } = headers
 
@@ -72,8 +72,16 @@ export const createPolicySource = (parts: PolicySourceParts) => {
     // Decided at its destination; where that is elsewhere, an answer is an answer
     const generation = responder < 0 && (f[PROTOCOL] !== PROTOCOL_TCP || isSyn(flags)) ? policies.generation() : 0
     const apps = app[port]! | (responder < 0 ? 0 : app[responder]! << 16)
-    const entry = flows.open(f[SOURCE]!, destination, f[PORTS]!, f[PROTOCOL]!, flags, generation, apps, clock.second)
+    const entry = flows.open(
+      f[SOURCE]!, destination, f[PORTS]!, f[PROTOCOL]!, flags, generation, apps, conversations.rowsOf(f[SOURCE]!, destination), clock.second
+    )
     return entry >= 0 || drop(p, FLOW_TABLE_FULL)
+  }
+
+  /** One more packet. Others like it need not be looked at in this epoch, unless the conversation may not go on. */
+  const track = (entry: number, reply: number): void => {
+    const isSettled = t[entry + GENERATION] === policies.generation()
+    flows.track(entry, reply, f[TCP_FLAGS]!, clock.second, isSettled ? conversations.epoch() : 0)
   }
 
   /** An answer: it may go if its conversation may, or as a conversation of its own. */
@@ -81,13 +89,13 @@ export const createPolicySource = (parts: PolicySourceParts) => {
     const flags = f[TCP_FLAGS]!
     // With the originator here its port decides
     if (conversations.isOriginatorHere(entry) || conversations.goesOn(entry, app[port]!)) {
-      flows.track(entry, REPLY, flags, clock.second)
+      track(entry, REPLY)
       return true
     }
     const from = t[entry + APPS]! & 0xffff
     if (isSyn(flags) || policies.find(app[port]!, from, f[PROTOCOL]!, f[TO_PORT]!) >= 0) {
       const generation = isSyn(flags) || f[PROTOCOL] === PROTOCOL_UDP ? policies.generation() : 0
-      if (!isQuery && (flags & FLAG_RST) === 0) flows.turn(entry, flags, generation, app[port]!, clock.second)
+      if (!isQuery && (flags & FLAG_RST) === 0) flows.turn(entry, flags, generation, app[port]!, conversations.rowsOf(f[SOURCE]!, f[DESTINATION]!), clock.second)
       return true
     }
     // As long as the host goes on the conversation stays an ended one, and does not become one that the host has opened
@@ -122,7 +130,7 @@ export const createPolicySource = (parts: PolicySourceParts) => {
       t[entry + APPS] = (apps & ~0xffff) | app[port]!
       t[entry + GENERATION] = 0
     }
-    flows.track(entry, 0, f[TCP_FLAGS]!, clock.second)
+    track(entry, 0)
     return true
   }
 
@@ -130,23 +138,21 @@ export const createPolicySource = (parts: PolicySourceParts) => {
   return (p: number, port: number): boolean => {
     const w = (start[p]! + 2) >> 2
     const head = i32[w + 3]!
-    const size = length[p]!
-    // An IPv4 packet from the host's first address, without options, no fragment
+    const total = ((head >>> 8) & 0xff00) | (head >>> 24)
+    // An IPv4 packet without options, no fragment, from the right MAC address
     if (
-      size < UDP_FRAME || i32[w + 1] !== macHead[port] || i32[w + 2] !== macTail[port] || i32[w + 6] !== address[port] || (head & 0xff) !== 0x45 ||
+      total + ETHERNET_HEADER > length[p]! || i32[w + 1] !== macHead[port] || i32[w + 2] !== macTail[port] || (head & 0xff) !== 0x45 ||
       (i32[w + 4]! & FRAGMENT_LE) !== 0
     ) return markSlow(p, port)
     const protocol = (i32[w + 5]! >>> 8) & 0xff
-    const total = ((head >>> 8) & 0xff00) | (head >>> 24)
-    const isTcp = protocol === PROTOCOL_TCP
-    if ((!isTcp && protocol !== PROTOCOL_UDP) || total + ETHERNET_HEADER > size || total < (isTcp ? 40 : 28)) return markSlow(p, port)
-    const found = flows.find(i32[w + 6]!, i32[w + 7]!, i32[w + 8]!, protocol, clock.second)
-    const entry = found & ~REPLY
-    if (found < 0 || t[entry + GENERATION] !== policies.generation() || ((found & REPLY) === 0 && (t[entry + APPS]! & 0xffff) !== app[port])) {
-      return markSlow(p, port)
-    }
-    marks[p] = app[port]!
-    flows.track(entry, found & REPLY, isTcp ? (i32[w + 11]! >>> 8) & 0xff : 0, clock.second)
+    const isPlain = protocol === PROTOCOL_TCP ? total >= TCP_PACKET && ((i32[w + 11]! >>> 8) & TCP_EVENTS) === 0
+      : protocol === PROTOCOL_UDP && total >= UDP_PACKET
+    if (!isPlain) return markSlow(p, port)
+    const found = flows.peek(i32[w + 6]!, i32[w + 7]!, i32[w + 8]!, protocol)
+    if (found < 0 || t[found + STAMP] !== conversations.epoch()) return markSlow(p, port)
+    // That its sender is behind this port is known
+    if (((t[(found & ~REPLY) + ROWS]! >>> ((found & REPLY) << 4)) & 0xffff) !== port) return markSlow(p, port)
+    conversations.mark(p, app[port]!, found)
     return true
   }
 }

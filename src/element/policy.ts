@@ -39,7 +39,7 @@ export const createPolicy = ({ packets, ports, policies, flows, denials, clock, 
   const appPorts = createAppPorts(ports.capacity)
   const fragments = createFragmentDecisions({ seed: seed ?? 0 })
   const headers = createPolicyHeaders(packets)
-  const conversations = createConversations({ app, appPorts, policies, flows })
+  const conversations = createConversations({ packets, app, appPorts, policies, flows, clock })
   const shared = { packets, app, appPorts, policies, flows, denials, headers, conversations, clock }
 
   return {

@@ -2,7 +2,7 @@
  * Conversations: who talks with whom since when, so that answers find their way. One entry is both directions of a 5-tuple; its originator
  * is the end that opened it. ICMP queries have their identifier and the type of request in place of ports.
  *
- * Open addressing with linear probing; an entry is 32 bytes and lies in one cache line. The hash is the same for both directions.
+ * Open addressing with linear probing; an entry is 64 bytes and lies in one cache line. The hash is the same for both directions.
  * Deletion shifts back the entries behind: an entry is a place in the table, good until the next change.
  *
  * Addresses and ports are kept as an aligned little-endian load of a header sees them ("as loaded"); getters that say so give host order.
@@ -12,7 +12,7 @@
  * the new one is refused and counted.
  */
 import { PROTOCOL_ICMP, PROTOCOL_TCP } from '../wire/ipv4.js'
-import { firstTcp, ICMP_QUERY, isEvictable, nextTcp, TCP_ESTABLISHED, TIMEOUTS, UDP_REPLIED, UDP_UNREPLIED } from './flow-states.js'
+import { firstTcp, ICMP_QUERY, isEvictable, nextTcp, TIMEOUTS, UDP_REPLIED, UDP_UNREPLIED } from './flow-states.js'
 
 /** Words of an entry. */
 export const SOURCE = 0
@@ -28,7 +28,15 @@ export const APPS = 5
 export const DEADLINE = 6
 /** Second in which it was opened. */
 export const SINCE = 7
-const STRIDE = 8
+/** Ports of originator and responder here, NO_PORT for elsewhere; of the responder << 16. Good while GENERATION is. */
+export const ROWS = 8
+/** Epoch in which packets of the originator, and behind it of the responder, change nothing any more; but for TCP's SYN, FIN and RST. */
+export const STAMP = 9
+const STRIDE = 16
+
+export const NO_PORT = 0xffff
+/** TCP flags that mean more than "here is more": FIN, SYN and RST. */
+export const TCP_EVENTS = 7
 
 /** `find` adds this to the entry when the packet comes from the responder. */
 export const REPLY = 1
@@ -66,7 +74,8 @@ export const createFlows = (options: FlowsOptions = {}) => {
   const mask = t.length - 1
   const shift = 32 - log2
   let count = 0
-  let last = 0 // where `find` found something
+  let last = 0 // where `peek` found something
+  let changes = 0
   let sweepAt = 0
   const counters = { opened: 0, replaced: 0, refused: 0 }
 
@@ -90,6 +99,7 @@ export const createFlows = (options: FlowsOptions = {}) => {
     }
     t[hole + KIND] = 0
     count--
+    changes = (changes + 1) | 0
   }
 
   const search = (source: number, destination: number, ports: number, protocol: number, swapped: number): number => {
@@ -105,28 +115,30 @@ export const createFlows = (options: FlowsOptions = {}) => {
     }
   }
 
+  /** Like `find`, but of an entry whose time may be over. */
+  const peek = (source: number, destination: number, ports: number, protocol: number): number => {
+    const swapped = (ports << 16) | (ports >>> 16)
+    const i = last
+    if ((t[i + KIND]! & 0xff) === protocol) {
+      // Mostly the same conversation as before
+      if (t[i] === source) {
+        if (t[i + DESTINATION] === destination && t[i + PORTS] === ports) return i
+      } else if (t[i] === destination && t[i + DESTINATION] === source && t[i + PORTS] === swapped) return i + REPLY
+    }
+    const found = search(source, destination, ports, protocol, swapped)
+    if (found >= 0) last = found & ~REPLY
+    return found
+  }
+
   /**
    * The conversation of a packet, by its addresses and ports as loaded: the entry if it comes from the originator, the entry + REPLY if it
    * comes from the responder, -1 if there is none. An entry whose time is over goes.
    */
   const find = (source: number, destination: number, ports: number, protocol: number, second: number): number => {
-    const swapped = (ports << 16) | (ports >>> 16)
-    let found = last
-    const isLast = (t[found + KIND]! & 0xff) === protocol && (t[found] === source
-      ? t[found + DESTINATION] === destination && t[found + PORTS] === ports
-      : t[found] === destination && t[found + DESTINATION] === source && t[found + PORTS] === swapped)
-    if (isLast) {
-      if (t[found] !== source) found += REPLY
-    } else {
-      found = search(source, destination, ports, protocol, swapped)
-      if (found < 0) return -1
-      last = found & ~REPLY
-    }
-    if (t[last + DEADLINE]! < second) {
-      remove(last)
-      return -1
-    }
-    return found
+    const found = peek(source, destination, ports, protocol)
+    if (found < 0 || t[(found & ~REPLY) + DEADLINE]! >= second) return found
+    remove(found & ~REPLY)
+    return -1
   }
 
   /** The entry of an ICMP query, whose originator is the asker: only that direction. -1 when there is none. */
@@ -165,7 +177,8 @@ export const createFlows = (options: FlowsOptions = {}) => {
    * the first segment.
    */
   const open = (
-    source: number, destination: number, ports: number, protocol: number, tcpFlags: number, generation: number, apps: number, second: number
+    source: number, destination: number, ports: number, protocol: number, tcpFlags: number, generation: number, apps: number, rows: number,
+    second: number
   ): number => {
     let i = home(source, destination, ports)
     if (count >= capacity && !makeRoom(i, second)) {
@@ -182,6 +195,8 @@ export const createFlows = (options: FlowsOptions = {}) => {
     t[i + APPS] = apps
     t[i + DEADLINE] = second + TIMEOUTS[state & 0xff]!
     t[i + SINCE] = second
+    t[i + ROWS] = rows
+    t[i + STAMP] = t[i + STAMP + REPLY] = 0
     count++
     counters.opened++
     last = i
@@ -189,7 +204,7 @@ export const createFlows = (options: FlowsOptions = {}) => {
   }
 
   /** The responder opens a conversation of its own: it is the originator from now on, and nothing of the old one counts. */
-  const turn = (entry: number, tcpFlags: number, generation: number, apps: number, second: number): void => {
+  const turn = (entry: number, tcpFlags: number, generation: number, apps: number, rows: number, second: number): void => {
     const source = t[entry + SOURCE]!
     const ports = t[entry + PORTS]!
     const protocol = t[entry + KIND]! & 0xff
@@ -202,28 +217,31 @@ export const createFlows = (options: FlowsOptions = {}) => {
     t[entry + APPS] = apps
     t[entry + DEADLINE] = second + TIMEOUTS[state & 0xff]!
     t[entry + SINCE] = second
+    t[entry + ROWS] = rows
+    t[entry + STAMP] = t[entry + STAMP + REPLY] = 0
+    changes = (changes + 1) | 0
   }
 
-  const step = (entry: number, kind: number, tcpFlags: number, reply: number): number => {
+  /** State and bits of an entry after one more packet, << 8. */
+  const step = (kind: number, tcpFlags: number, reply: number): number => {
     const protocol = kind & 0xff
-    if (protocol === PROTOCOL_TCP) {
-      const next = nextTcp((kind >>> 8) & 0xff, kind >>> 16, tcpFlags, reply !== 0)
-      t[entry + KIND] = protocol | (next << 8)
-      return next & 0xff
-    }
-    if (protocol === PROTOCOL_ICMP) return ICMP_QUERY
-    if (reply !== 0) t[entry + KIND] = protocol | (UDP_REPLIED << 8)
-    return reply !== 0 ? UDP_REPLIED : UDP_UNREPLIED
+    if (protocol === PROTOCOL_TCP) return nextTcp((kind >>> 8) & 0xff, kind >>> 16, tcpFlags, reply !== 0) << 8
+    return reply !== 0 && protocol !== PROTOCOL_ICMP ? UDP_REPLIED << 8 : kind & ~0xff
   }
 
-  /** One more packet of a conversation: it has come further, and has time again. `reply`: REPLY or 0; `tcpFlags` 0 for others than TCP. */
-  const track = (entry: number, reply: number, tcpFlags: number, second: number): void => {
+  /**
+   * One more packet of a conversation: it has come further, and has time again. `reply`: REPLY or 0; `tcpFlags` 0 for others than TCP.
+   * `epoch`: others like it change nothing while this is the epoch; 0 where they may.
+   */
+  const track = (entry: number, reply: number, tcpFlags: number, second: number, epoch: number): void => {
     const kind = t[entry + KIND]!
-    let state = (kind >>> 8) & 0xff
-    // FIN, SYN, RST are the low three flags; without them these two stay what they are
-    if ((tcpFlags & 7) !== 0 || (state !== TCP_ESTABLISHED && state !== UDP_REPLIED)) state = step(entry, kind, tcpFlags, reply)
-    const deadline = second + TIMEOUTS[state]!
-    if (t[entry + DEADLINE] !== deadline) t[entry + DEADLINE] = deadline
+    const next = (kind & 0xff) | step(kind, tcpFlags, reply)
+    if (next !== kind) {
+      t[entry + KIND] = next
+      t[entry + STAMP] = t[entry + STAMP + REPLY] = 0
+    }
+    t[entry + DEADLINE] = second + TIMEOUTS[(next >>> 8) & 0xff]!
+    if ((tcpFlags & TCP_EVENTS) === 0) t[entry + STAMP + reply] = epoch
   }
 
   /** It has time again, and has come no further. */
@@ -246,8 +264,10 @@ export const createFlows = (options: FlowsOptions = {}) => {
     capacity, places,
     /** The entries' words. */
     t,
-    counters, find, findQuery, open, turn, track, refresh, sweep, remove,
+    counters, peek, find, findQuery, open, turn, track, refresh, sweep, remove,
     count: (): number => count,
+    /** Goes up when an entry goes, moves or is turned; wraps. */
+    changes: (): number => changes,
     /** Calls `visit(entry)` for all entries that count; it must not change the table. */
     forEach: (second: number, visit: (entry: number) => void): void => {
       for (let i = 0; i < t.length; i += STRIDE) if (t[i + KIND] !== 0 && t[i + DEADLINE]! >= second) visit(i)

@@ -187,7 +187,7 @@ class Run {
     const n = this.lab.mark(p, by)
     this.check('mark', p, typeof n === 'string' ? n : 'ok', () => this.model.mark(p, by))
     if (typeof n === 'string') return
-    if (this.lab.packets.mark[n] !== member!.app) throw new Error('the mark')
+    if ((this.lab.packets.mark[n]! & 0xffff) !== member!.app) throw new Error('the mark')
     if (lost || !this.model.members.has(at)) this.lab.packets.transmitted(n)
     else this.reach(n, p, at, member!.app)
   }
