@@ -5,6 +5,8 @@
 #include "tapway.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -76,6 +78,57 @@ static napi_value close_fd(napi_env env, napi_callback_info info)
   return tw_throw(env, &failure, thing);
 }
 
+/* Descriptors that several threads close, each the next one. */
+struct closing {
+  int *fds;
+  size_t count;
+  atomic_size_t next;
+};
+
+static void *close_next(void *arg)
+{
+  struct closing *closing = arg;
+  for (size_t i; (i = atomic_fetch_add(&closing->next, 1)) < closing->count;) close(closing->fds[i]);
+  return NULL;
+}
+
+#define CLOSERS 32
+
+/*
+ * closeAll(fds): those of them that this environment has opened. Closing a TAP waits until no processor can be using it any more (an RCU
+ * grace period, 20 ms); for several the waits go on at the same time.
+ */
+static napi_value close_all(napi_env env, napi_callback_info info)
+{
+  napi_value argv[1];
+  napi_typedarray_type type;
+  size_t length;
+  void *data;
+  if (!tw_args(env, info, 1, argv, NULL)) return NULL;
+  if (napi_get_typedarray_info(env, argv[0], &type, &length, &data, NULL, NULL) != napi_ok || type != napi_int32_array) {
+    napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", "an Int32Array is expected");
+    return NULL;
+  }
+  struct tw_env *state = tw_env_of(env);
+  struct closing closing = { .fds = length == 0 ? NULL : malloc(length * sizeof(int)) };
+  if (length > 0 && closing.fds == NULL) return tw_throw_errno(env, ENOMEM, "close", "descriptors");
+  for (size_t i = 0; i < length; i++) {
+    for (size_t k = 0; k < state->fd_count; k++) {
+      if (state->fds[k] != ((const int32_t *)data)[i]) continue;
+      closing.fds[closing.count++] = state->fds[k];
+      state->fds[k] = state->fds[--state->fd_count];
+      break;
+    }
+  }
+  pthread_t threads[CLOSERS];
+  size_t started = 0;
+  while (started < CLOSERS && started + 1 < closing.count && pthread_create(&threads[started], NULL, close_next, &closing) == 0) started++;
+  close_next(&closing);
+  for (size_t i = 0; i < started; i++) pthread_join(threads[i], NULL);
+  free(closing.fds);
+  return tw_undefined(env);
+}
+
 /* newEventFd(): a non-blocking eventfd, to wake a thread that sleeps in turn(). */
 static napi_value new_event_fd(napi_env env, napi_callback_info info)
 {
@@ -112,6 +165,7 @@ static const struct {
   { "rtnetlink", tw_rtnetlink },
   { "setCarrier", tw_set_carrier },
   { "close", close_fd },
+  { "closeAll", close_all },
   { "newEventFd", new_event_fd },
   { "signal", signal_event_fd },
   { "createIo", tw_create_io },

@@ -13,7 +13,7 @@ const script = fileURLToPath(import.meta.url)
 const root = dirname(dirname(script))
 const output = join(root, 'build', 'tapway.node')
 const flags = [
-  '-std=c11', '-O2', '-fPIC', '-shared', '-Wall', '-Wextra', '-fvisibility=hidden', '-D_GNU_SOURCE', '-DNAPI_VERSION=8'
+  '-std=c11', '-O2', '-fPIC', '-shared', '-pthread', '-Wall', '-Wextra', '-fvisibility=hidden', '-D_GNU_SOURCE', '-DNAPI_VERSION=8'
 ]
 
 const fail = (line) => {

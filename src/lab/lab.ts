@@ -7,7 +7,7 @@
  */
 import { closeSync, existsSync, rmSync } from 'node:fs'
 import type { Host } from '../config/types.js'
-import { close, openPacket, openTap } from '../native.js'
+import { openPacket, openTap } from '../native.js'
 import { blockStack, findDevices, lostTo, type DevicePlan, type FoundDevice } from './device.js'
 import { configure, LO_INDEX } from './configure.js'
 import { checkInstance, lockInstance, lockPath, type InstanceLock } from './lock.js'
@@ -15,6 +15,7 @@ import {
   identityAt, identityOf, makeNamespace, namespacePath, nameNamespaces, openNamespace, sameNamespace, takenName,
   type NewNamespace,
 } from './namespace.js'
+import { closeAll } from './native.js'
 import { checkRights, checkTools, checkTun, mountWarning } from './preflight.js'
 import { isAlive, newRecord, readRecord, recordPath, removeRecord, writeRecord, type InstanceRecord } from './record.js'
 import { forEach, run } from './run.js'
@@ -28,7 +29,8 @@ export interface Taps {
   /** `netns` is a descriptor of the namespace. Throws when it cannot. */
   openTap(options: { readonly netns: number, readonly name: string, readonly offload: boolean }):
     { readonly fd: number, readonly vnetHeader: number, readonly offloads: number, readonly ifindex: number }
-  close(fd: number): void
+  /** Several at once, as each may take a while. */
+  closeAll(fds: readonly number[]): void
 }
 
 export interface LabOptions {
@@ -93,7 +95,7 @@ export class Lab {
   #destroyed: Promise<Removed> | undefined
 
   private constructor(readonly options: LabOptions, private readonly lock: InstanceLock) {
-    this.#taps = options.taps ?? { openTap, close }
+    this.#taps = options.taps ?? { openTap, closeAll }
     this.#record = newRecord(options.instance, options.socket ?? null, [])
   }
 
@@ -288,7 +290,7 @@ export class Lab {
   }
 
   async #undo(): Promise<Removed> {
-    for (const { fd } of [...this.interfaces, ...this.devices]) this.#taps.close(fd)
+    this.#taps.closeAll([...this.interfaces, ...this.devices].map(({ fd }) => fd))
     try {
       const none = { namespaces: [], interfaces: [], devices: [], sysctls: [] }
       const removed = this.#recorded ? await undo(this.#record, this.options.log) : none

@@ -173,7 +173,7 @@ deviceTest('two that start at the same time: the second one leaves the device to
     writeRecord(theirs)
     return { fd: -1, vnetHeader: 0, offloads: 0, ifindex: 1 }
   }
-  const given = options([plan(near)], { taps: { openTap, close: () => {} } })
+  const given = options([plan(near)], { taps: { openTap, closeAll: () => {} } })
   const error = await t.throwsAsync(Lab.create([host], given), { instanceOf: LabError })
   t.regex(error.message, /^device "eth1" in namespace .* has it: /)
   t.not(ingress(near), '', 'it is not undone')

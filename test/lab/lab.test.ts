@@ -55,7 +55,7 @@ interface Link { ifname: string, address: string, mtu: number, flags: string[], 
 const createAndDie = (hosts: Host[], instance: string, when: 'created' | 'opening'): void => {
   const module = new URL('../../src/lab/lab.js', import.meta.url).href
   const die = "process.kill(process.pid, 'SIGKILL')"
-  const taps = when === 'opening' ? `taps: { openTap: () => ${die}, close: () => {} },` : ''
+  const taps = when === 'opening' ? `taps: { openTap: () => ${die}, closeAll: () => {} },` : ''
   const code = `const { Lab } = await import('${module}')
     const log = { info() {}, warn() {}, debug() {} }
     const socket = '/run/tapway/${instance}.sock'
