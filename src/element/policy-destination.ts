@@ -78,7 +78,7 @@ export const createPolicyDestination = (parts: PolicyDestinationParts) => {
     const generation = policies.generation()
     if (found < 0) {
       if (kind === KIND_ANSWER || (flags & FLAG_RST) !== 0) return OK
-      const opened = flows.open(f[SOURCE]!, f[DESTINATION]!, f[PORTS]!, f[PROTOCOL]!, flags, generation, apps, rows, clock.second)
+      const opened = flows.open(f[SOURCE]!, f[DESTINATION]!, f[PORTS]!, f[PROTOCOL]!, flags, generation, apps, clock.second, rows)
       return opened < 0 ? FLOW_TABLE_FULL : OK
     }
     if ((found & REPLY) === 0) {
@@ -87,7 +87,7 @@ export const createPolicyDestination = (parts: PolicyDestinationParts) => {
       t[entry + ROWS] = rows
       flows.track(entry, 0, flags, clock.second, conversations.epoch())
     } else if (conversations.goesOn(entry, mark)) flows.track(entry, REPLY, flags, clock.second, conversations.epoch())
-    else if (kind === KIND_PORTS && (flags & FLAG_RST) === 0) flows.turn(entry, flags, generation, apps, rows, clock.second)
+    else if (kind === KIND_PORTS && (flags & FLAG_RST) === 0) flows.turn(entry, flags, generation, apps, clock.second, rows)
     return OK
   }
 

@@ -73,7 +73,7 @@ export const createPolicySource = (parts: PolicySourceParts) => {
     const generation = responder < 0 && (f[PROTOCOL] !== PROTOCOL_TCP || isSyn(flags)) ? policies.generation() : 0
     const apps = app[port]! | (responder < 0 ? 0 : app[responder]! << 16)
     const entry = flows.open(
-      f[SOURCE]!, destination, f[PORTS]!, f[PROTOCOL]!, flags, generation, apps, conversations.rowsOf(f[SOURCE]!, destination), clock.second
+      f[SOURCE]!, destination, f[PORTS]!, f[PROTOCOL]!, flags, generation, apps, clock.second, conversations.rowsOf(f[SOURCE]!, destination)
     )
     return entry >= 0 || drop(p, FLOW_TABLE_FULL)
   }
@@ -95,7 +95,8 @@ export const createPolicySource = (parts: PolicySourceParts) => {
     const from = t[entry + APPS]! & 0xffff
     if (isSyn(flags) || policies.find(app[port]!, from, f[PROTOCOL]!, f[TO_PORT]!) >= 0) {
       const generation = isSyn(flags) || f[PROTOCOL] === PROTOCOL_UDP ? policies.generation() : 0
-      if (!isQuery && (flags & FLAG_RST) === 0) flows.turn(entry, flags, generation, app[port]!, conversations.rowsOf(f[SOURCE]!, f[DESTINATION]!), clock.second)
+      const rows = conversations.rowsOf(f[SOURCE]!, f[DESTINATION]!)
+      if (!isQuery && (flags & FLAG_RST) === 0) flows.turn(entry, flags, generation, app[port]!, clock.second, rows)
       return true
     }
     // As long as the host goes on the conversation stays an ended one, and does not become one that the host has opened

@@ -35,6 +35,7 @@ export const STAMP = 9
 const STRIDE = 16
 
 export const NO_PORT = 0xffff
+const NOWHERE = -1
 /** TCP flags that mean more than "here is more": FIN, SYN and RST. */
 export const TCP_EVENTS = 7
 
@@ -177,8 +178,8 @@ export const createFlows = (options: FlowsOptions = {}) => {
    * the first segment.
    */
   const open = (
-    source: number, destination: number, ports: number, protocol: number, tcpFlags: number, generation: number, apps: number, rows: number,
-    second: number
+    source: number, destination: number, ports: number, protocol: number, tcpFlags: number, generation: number, apps: number, second: number,
+    rows = NOWHERE
   ): number => {
     let i = home(source, destination, ports)
     if (count >= capacity && !makeRoom(i, second)) {
@@ -204,7 +205,7 @@ export const createFlows = (options: FlowsOptions = {}) => {
   }
 
   /** The responder opens a conversation of its own: it is the originator from now on, and nothing of the old one counts. */
-  const turn = (entry: number, tcpFlags: number, generation: number, apps: number, rows: number, second: number): void => {
+  const turn = (entry: number, tcpFlags: number, generation: number, apps: number, second: number, rows = NOWHERE): void => {
     const source = t[entry + SOURCE]!
     const ports = t[entry + PORTS]!
     const protocol = t[entry + KIND]! & 0xff
