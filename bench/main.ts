@@ -13,6 +13,7 @@ import { readOptions, USAGE, type BenchOptions } from './options.js'
 import { cleanUp, killRunning } from './paired/command.js'
 import { runFootprint } from './paired/footprint.js'
 import { PACKAGES, versionOf } from './paired/others.js'
+import { runPorts } from './paired/ports.js'
 import { runScenario } from './paired/scenario.js'
 import { ROOT } from './paired/tapway.js'
 import { isQuiet, terminalText, withResults, type Results } from './report.js'
@@ -27,11 +28,11 @@ const say = (line: string): void => {
 
 const modified = (path: string): number => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0
 
-/** Compiles the traffic generator and the receiver where they are older than their source. */
+/** Compiles what sends and receives where it is older than its source. */
 const compile = (): void => {
   const folder = join(ROOT, 'dist', 'bench', 'native')
   mkdirSync(folder, { recursive: true })
-  for (const name of ['udpflood', 'udpsink']) {
+  for (const name of ['udpflood', 'udpsink', 'broadcast']) {
     const source = join(ROOT, 'bench', 'native', `${name}.c`)
     const program = join(folder, name)
     if (modified(program) < modified(source)) execFileSync('cc', ['-O2', '-Wall', '-o', program, source], { stdio: 'inherit' })
@@ -57,11 +58,12 @@ const checkOthers = async (o: BenchOptions): Promise<void> => {
 const loads = (o: BenchOptions): boolean => o.measures === undefined || o.measures.length > 0
 
 const measure = async (o: BenchOptions, results: Results): Promise<void> => {
+  if (loads(o) || o.ports) compile()
   if (o.micro.length > 0) results.singles.push(...await runMicro(o.micro))
   if (loads(o)) {
-    compile()
     for (const scenario of o.scenarios) results.paired.push(...await runScenario(scenario, { ...o, say }))
   }
+  if (o.ports) results.singles.push(...await runPorts(o.runs, o.seconds, say))
   if (o.footprint) results.singles.push(...await runFootprint(o.runs, say))
 }
 
@@ -101,7 +103,7 @@ const main = async (): Promise<void> => {
     process.stdout.write(USAGE)
     return
   }
-  if (o.footprint || loads(o)) isolated()
+  if (o.footprint || o.ports || loads(o)) isolated()
   await checkOthers(o)
   const results: Results = { machine: describeMachine(ROOT), options: { runs: o.runs, seconds: o.seconds }, paired: [], singles: [] }
   await measure(o, results)

@@ -9,7 +9,7 @@ import { isVxlan } from './paired/vxlan.js'
 export const USAGE = `npm run bench -- [options]
 
   --scenario LIST   ${SCENARIOS.join(', ')} (all)
-  --only LIST       ${[...MEASURES, 'footprint', ...MICRO_GROUPS].join(', ')}
+  --only LIST       ${[...MEASURES, 'ports', 'footprint', ...MICRO_GROUPS].join(', ')}
                     (the usual measures of each scenario, and all the rest)
   --with LIST       ${OTHER_SIDES.join(', ')}: other switches in user space beside these two, on the bridge (none).
                     ovs is Open vSwitch's userspace datapath with TSO on TAPs, ovs-packet the same on packet sockets.
@@ -27,6 +27,8 @@ export interface BenchOptions {
   /** Undefined: the usual ones of each scenario. */
   measures: readonly Measure[] | undefined
   micro: readonly string[]
+  /** A bridge with a thousand ports. */
+  ports: boolean
   footprint: boolean
   polls: readonly Poll[]
   underlay: Underlay
@@ -61,7 +63,7 @@ export const readOptions = (argv: string[]): BenchOptions | undefined => {
     }
   })
   if (values.help === true) return undefined
-  const parts = choose('only', values.only, [...MEASURES, 'footprint', ...MICRO_GROUPS])
+  const parts = choose('only', values.only, [...MEASURES, 'ports', 'footprint', ...MICRO_GROUPS])
   const [underlay] = choose('underlay', values.underlay ?? 'veth', UNDERLAYS)
   if (underlay === undefined || values.underlay?.includes(',') === true) throw new Error(`--underlay is one of ${UNDERLAYS.join(', ')}`)
   const scenarios = choose('scenario', values.scenario, SCENARIOS).filter((s) => underlay === 'veth' || isVxlan(s))
@@ -71,6 +73,7 @@ export const readOptions = (argv: string[]): BenchOptions | undefined => {
     scenarios,
     measures: values.only === undefined ? undefined : MEASURES.filter((m) => parts.includes(m)),
     micro: MICRO_GROUPS.filter((m) => parts.includes(m)),
+    ports: parts.includes('ports'),
     footprint: parts.includes('footprint'),
     polls: choose('poll', values.poll, POLL_MODES), underlay,
     others: values.with === undefined ? [] : choose('with', values.with, OTHER_SIDES),

@@ -47,13 +47,13 @@ export const tapwayUp = (file: string, name: string, ...options: string[]): Prom
  * Starts an instance on the text of a network file, inside a namespace where one is given, and waits until it is ready; it ends with
  * the enclosing scope.
  */
-export const startTapway = (text: string, name: string, poll: Poll, netns?: string): Promise<Service> => {
+export const startTapway = (text: string, name: string, poll: Poll, netns?: string, readyMs?: number): Promise<Service> => {
   const folder = mkdtempSync(join(tmpdir(), 'tapway-bench-'))
   atEnd(() => rmSync(folder, { recursive: true, force: true }))
   const file = join(folder, `${name}.yaml`)
   writeFileSync(file, text)
   const words = upWords(file, name, poll === DEFAULT_POLL ? [] : ['--poll', poll])
-  return serve(netns === undefined ? words : inNetns(netns, ...words), isReady)
+  return serve(netns === undefined ? words : inNetns(netns, ...words), isReady, readyMs)
 }
 
 /** `pause` and `resume` of a side that these processes make up. */
