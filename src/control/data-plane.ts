@@ -30,7 +30,8 @@ const MAX_OPERATIONS = 200_000
  * TAPs; what the old one had learned is gone.
  */
 export class DataPlane extends EventEmitter {
-  private readonly waiting = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>()
+  /** `rows`: what has come of a result in parts. */
+  private readonly waiting = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void; rows: unknown[][] }>()
   private readonly operations: Operation[]
   private nextId = 1
   private worker: Worker | undefined
@@ -136,7 +137,7 @@ export class DataPlane extends EventEmitter {
     if (worker === undefined) return Promise.reject(new NetworkError('the data plane is being restarted: try again', 1))
     const id = this.nextId++
     return new Promise<T>((resolve, reject) => {
-      this.waiting.set(id, { resolve: resolve as (value: never) => void, reject })
+      this.waiting.set(id, { resolve: resolve as (value: never) => void, reject, rows: [] })
       worker.postMessage({ ...body, id })
       signal(this.eventFd)
     })
@@ -150,9 +151,13 @@ export class DataPlane extends EventEmitter {
       return
     }
     const waiter = this.waiting.get(m.id)
+    if ('rows' in m) {
+      waiter?.rows.push(m.rows)
+      return
+    }
     this.waiting.delete(m.id)
     if ('error' in m) waiter?.reject(new NetworkError(m.error.message, m.error.code))
-    else waiter?.resolve(m.result as never)
+    else waiter?.resolve((waiter.rows.length === 0 ? m.result : [...waiter.rows, m.result as unknown[]].flat()) as never)
   }
 
   private fail(error: Error): void {

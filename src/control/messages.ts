@@ -31,6 +31,8 @@ export type WorkerRequest = { id: number } & (
 
 export type WorkerReply =
   | { id: number; result: unknown }
+  /** Part of a long result, which is rows; the rest follows. */
+  | { id: number; rows: unknown[] }
   | { id: number; error: { code: 1 | 2; message: string } }
   | { event: 'ready' }
   | { event: 'device-lost'; port: string; errno: number }

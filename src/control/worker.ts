@@ -13,6 +13,8 @@ import type { WorkerReply, WorkerRequest, WorkerSetup } from './messages.js'
 
 /** Rows of a `show` that are collected in one turn; traffic goes on in between. */
 const ROWS_A_TURN = 256
+/** Rows that are handed over at once: copying them takes the time of as many packets. */
+const ROWS_A_MESSAGE = 1024
 
 const setup = workerData as WorkerSetup
 const port = parentPort!
@@ -82,6 +84,9 @@ const work = (): void => {
       if (step.value === undefined) return
       job.rows.push(step.value)
     }
+    if (job.rows.length < ROWS_A_MESSAGE) return
+    reply({ id: job.id, rows: job.rows })
+    job.rows = []
   } catch (error) {
     jobs.shift()
     reply({ id: job.id, error: errorOf(error) })

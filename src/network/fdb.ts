@@ -100,13 +100,17 @@ export const createFdbCommands = (engine: Engine, registry: Registry, tunnelComm
     return e === undefined ? [] : tunnelCommands.rows(e, entry)
   }
 
-  /** Rows of a table, a part at a time: together by port within a part, for who reads it. Entries of one address keep their order. */
-  function* scan(table: typeof fdb, rowsOf: (entry: number) => FdbRow[]): Generator<FdbRow> {
+  /**
+   * Rows of a table, a part at a time, with `undefined` between the parts: together by port within a part, for who reads it. Entries of
+   * one address keep their order.
+   */
+  function* scan(table: typeof fdb, rowsOf: (entry: number) => FdbRow[]): Generator<FdbRow | undefined> {
     for (let cursor = 0; cursor >= 0;) {
       const found: FdbRow[] = []
       cursor = table.scan(cursor, SCAN_SLOTS, (entry) => found.push(...rowsOf(entry)))
       found.sort((a, b) => (a.ifname < b.ifname ? -1 : a.ifname > b.ifname ? 1 : a.mac < b.mac ? -1 : a.mac > b.mac ? 1 : 0))
       yield* found
+      if (cursor >= 0) yield undefined
     }
   }
 
@@ -117,7 +121,7 @@ export const createFdbCommands = (engine: Engine, registry: Registry, tunnelComm
     },
     apply: (o: FdbOperation): void => (o.op === 'fdb.flush' ? flush(o) : set(o)),
     /** Rows of the bridges' table, then those of tunnels. `master` or `self` in a query leaves out the other table. */
-    show: function* (query: FdbQuery): Generator<FdbRow> {
+    show: function* (query: FdbQuery): Generator<FdbRow | undefined> {
       const bridge = query.bridge === undefined ? undefined : registry.bridge(query.bridge)
       const device = query.dev === undefined ? undefined : registry.link(query.dev)
       const mac = query.mac === undefined ? undefined : formatMac(...macOf(query.mac))
@@ -127,6 +131,10 @@ export const createFdbCommands = (engine: Engine, registry: Registry, tunnelComm
       const self = query.self === true && (device === undefined || device.kind === 'vxlan')
       for (const source of [...(self ? [] : [scan(fdb, bridgeRows)]), ...(query.master === true ? [] : [scan(tunnelFdb, tunnelRows)])]) {
         for (const shown of source) {
+          if (shown === undefined) {
+            yield undefined // traffic goes on, also while nothing is found
+            continue
+          }
           if (masters !== undefined && !masters.has(shown.ifname)) continue
           if (device !== undefined && shown.ifname !== linkName(device)) continue
           if (mac !== undefined && shown.mac !== mac) continue

@@ -176,10 +176,14 @@ export const createRegistry = () => {
       return pick('device with neighbours', [...routers.flatMap((r) => r.interfaces), ...bridges, ...vxlans], name)
     },
     /** The link a port row stands for. */
-    byPort: (row: number): LinkEntry | undefined => links().find((e) => e.port === row),
+    byPort: (row: number): LinkEntry | undefined => {
+      const isIt = (e: LinkEntry): boolean => e.port === row
+      return ports.find(isIt) ?? bridges.find(isIt) ?? vxlans.find(isIt) ?? links().find(isIt)
+    },
     /** Refuses a name that is taken. */
     refuseTaken: (name: string): void => {
-      if ([...bridges, ...routers, ...ports, ...vxlans, ...apps].some((e) => e.name === name)) throw new NetworkError(`"${name}" exists already`, 1)
+      const isIt = (e: { name: string }): boolean => e.name === name
+      if ([bridges, routers, ports, vxlans, apps].some((entries) => entries.some(isIt))) throw new NetworkError(`"${name}" exists already`, 1)
     },
     unknown
   }

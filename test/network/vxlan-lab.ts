@@ -24,7 +24,7 @@ export const createVxlanLab = (more: Partial<VxlanAdd> = {}): MemoryLab => {
 
 /** Rows of a tunnel's own table, as text: `MAC DST [port] [vni] [flags] [state]`, sorted by address; a list of destinations in its order. */
 export const selfRows = (lab: MemoryLab, dev = 'vxlan1'): string[] => {
-  const rows = [...lab.network.show({ show: 'fdb', dev, self: true })] as FdbRow[]
+  const rows = [...lab.network.show({ show: 'fdb', dev, self: true })].filter((row) => row !== undefined) as FdbRow[]
   return rows.map((r) => [
     r.mac, r.dst, ...(r.port === undefined ? [] : [`port ${r.port}`]), ...(r.vni === undefined ? [] : [`vni ${r.vni}`]),
     ...r.flags.filter((f) => f !== 'self'), r.state
