@@ -1,12 +1,17 @@
-/** The script of examples/c2c does what it says. */
+/** Every command of docs/policy.md does what the guide says (see run-guide.ts), and the script of the example does too. */
 import test from 'ava'
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { netnsTest } from '../helpers/netns.js'
-import { ROOT, ownNamespaces } from './run-guide.js'
+import { ROOT, ownNamespaces, runGuide } from './run-guide.js'
 
 const run = promisify(execFile)
 const isolated = netnsTest(test)
+
+isolated('the guide to apps and policies does what it says', async (t) => {
+  t.timeout(180_000)
+  await runGuide(t, 'docs/policy.md')
+})
 
 isolated('examples/c2c/run.sh shows two cells, what is allowed and what is denied, and leaves nothing behind', async (t) => {
   t.timeout(120_000)
