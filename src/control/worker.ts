@@ -3,7 +3,7 @@
  * requests lie in the message port and an eventfd in the wait set says that there are some.
  */
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
-import { dropCapabilities } from '../native.js'
+import { dropCapabilities, setSchedBatch } from '../native.js'
 import { NetworkError } from '../network/operations.js'
 import { createNetwork } from '../network/network.js'
 import { createNativeIo, type NativeIo } from '../port/native-io.js'
@@ -100,6 +100,8 @@ for (const operation of setup.operations) {
     if (!setup.again) throw error
   }
 }
+// Work in larger batches: a thread that is woken does not push away who woke it (sched(7))
+setSchedBatch(true)
 dropCapabilities()
 reply({ event: 'ready' })
 
