@@ -219,7 +219,9 @@ void tw_read_udp(struct tw_io *io, struct tw_port *port, uint32_t events, struct
   if (port->kind != PORT_UDP || port->state != PORT_WATCHED) return;
   int32_t asked;
   for (int32_t left = r->port_budget; left > 0;) {
-    const int got = tw_receive(io, port, r, UDP_BEFORE, true, left, &asked);
+    /* As many as came the last time, or twice as many when there seemed to be more: asking for what is not there costs, too. */
+    const int32_t limit = port->burst > 0 && port->burst < left ? port->burst : left;
+    const int got = tw_receive(io, port, r, UDP_BEFORE, true, limit, &asked);
     if (got == -EBADF || got == -ENOTSOCK) tw_report_gone(io, port, r, -got);
     if (got <= 0) return; /* any other error is that of a datagram sent earlier: the queue has it */
     for (int i = 0; i < got; i++) {
@@ -228,6 +230,13 @@ void tw_read_udp(struct tw_io *io, struct tw_port *port, uint32_t events, struct
       r->bytes += length;
     }
     left -= got;
-    if (got < asked) return;
+    if (got < asked) {
+      port->burst = got;
+      return;
+    }
+    if (limit == port->burst) { /* readiness is level-triggered: the rest is not late */
+      port->burst = limit < TW_BATCH ? limit * 2 : 0;
+      if (port->burst != 0) return;
+    }
   }
 }
