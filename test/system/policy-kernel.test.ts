@@ -7,7 +7,9 @@ import type { DeniedRow } from '../../src/network/operations.js'
 import { addNetns, inNs, ip, netnsTest, uniqueName } from '../helpers/netns.js'
 import type { Instance } from '../helpers/tapway.js'
 import { linkName, macOf } from '../network/cells-lab.js'
-import { NO_ANSWER, UNDERLAYS, cable, curl, datagram, drops, exec, fileOf, ping, serve, setSysctl, startCell, startIn, traffic } from './cells.js'
+import {
+  NO_ANSWER, UNDERLAYS, cable, curl, datagram, drops, exec, fileOf, ping, serve, setSysctl, startCell, startIn, traffic
+} from './cells.js'
 
 const systemTest = netnsTest(test)
 
@@ -57,7 +59,8 @@ const setMark = (machine: string, mark: number | string): void => {
 
 /** Packets by mark since the last call: of app A (1001), of B (1002), others. */
 const counted = (machine: string): { a: number; b: number; other: number } => {
-  const { nftables } = JSON.parse(inNs(machine, NFT, '-j', 'reset', 'counters')) as { nftables: { counter?: { name: string; packets: number } }[] }
+  interface Counters { nftables: { counter?: { name: string; packets: number } }[] }
+  const { nftables } = JSON.parse(inNs(machine, NFT, '-j', 'reset', 'counters')) as Counters
   const of = (name: string): number => nftables.find(({ counter }) => counter?.name === name)!.counter!.packets
   return { a: of('a'), b: of('b'), other: of('other') }
 }
@@ -155,7 +158,8 @@ systemTest('without a mark: denied, counted, and said', async (t) => {
   await datagram(k, A, 8888)
   t.deepEqual(await denied(cell), ['0 A icmp', '0 A tcp 8080', '0 A udp 8888'])
   t.deepEqual(Object.keys(await drops(cell)), ['policy-unmarked'])
-  t.regex((await cell.tapway('policy', 'denied')).stdout, /^from unmarked to A protocol tcp port 8080 packets [12] src 10\.255\.97\.3 dst 10\.255\.96\.3 age \d+sec$/m)
+  const { stdout } = await cell.tapway('policy', 'denied')
+  t.regex(stdout, /^from unmarked to A protocol tcp port 8080 packets [12] src 10\.255\.97\.3 dst 10\.255\.96\.3 age \d+sec$/m)
   setMark(machine, 1003)
   t.is((await curl(k, A, 8080)).status, 0)
 })
