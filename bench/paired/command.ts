@@ -10,26 +10,25 @@ export const atEnd = (action: () => Promise<unknown> | unknown): void => {
   undo.push(action)
 }
 
-export const cleanUp = async (): Promise<void> => {
-  for (let action = undo.pop(); action !== undefined; action = undo.pop()) {
-    try {
-      await action()
-    } catch (error) {
-      process.stderr.write(`while cleaning up: ${(error as Error).message}\n`)
-    }
+/** What is being undone; whoever ends early waits for it. */
+const going = new Set<Promise<unknown>>()
+
+/** Undoes what came after the first `depth` things. May run twice at once: when a signal comes while a scope is left. */
+export const cleanUp = async (depth = 0): Promise<void> => {
+  while (undo.length > depth) {
+    const action = undo.pop()!
+    const done = Promise.resolve().then(action).catch((error: unknown) => process.stderr.write(`while cleaning up: ${(error as Error).message}\n`))
+    going.add(done)
+    await done
+    going.delete(done)
   }
+  await Promise.all(going)
 }
 
 /** Marks where clean-up stands; the function it gives undoes what came after. */
 export const scope = (): (() => Promise<void>) => {
   const depth = undo.length
-  return async () => {
-    const later = undo.splice(depth)
-    const earlier = undo.splice(0)
-    undo.push(...later)
-    await cleanUp()
-    undo.push(...earlier)
-  }
+  return () => cleanUp(depth)
 }
 
 /** A program's words inside a namespace. */
