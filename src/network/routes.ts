@@ -193,14 +193,14 @@ export const createRouteCommands = (engine: Engine, registry: Registry) => {
     const owner = ownerOf(q.router, q.iif)
     const destination = addressOf(q.address)
     const table = routing.of(owner.stack)
-    const id = table.lookup(destination)
+    const id = table.routeTo(destination)
     if (id === 0) throw new NetworkError(`Network is unreachable: ${owner.name} has no route to ${q.address}`, 1)
     const r = table.describe(id)
     if (r.type === fib.ROUTE_BLACKHOLE) throw new NetworkError(`Invalid argument: ${q.address} lies in a blackhole route`, 1)
     if (r.type === fib.ROUTE_UNREACHABLE) throw new NetworkError(`No route to host: ${q.address} lies in an unreachable route`, 1)
     if (r.type === fib.ROUTE_PROHIBIT) throw new NetworkError(`Permission denied: ${q.address} lies in a prohibit route`, 1)
     const source = q.from === undefined ? routing.sourceFor(owner.stack, destination) : addressOf(q.from)
-    const hop = table.select(id, routing.hash(source, destination))
+    const hop = table.select(table.infoOf(id), routing.hash(source, destination))
     const gateway = table.gatewayOf(hop, destination)
     yield {
       ...(r.type === fib.ROUTE_UNICAST ? {} : { type: TYPE_NAMES.get(r.type)! }),

@@ -1,71 +1,51 @@
 /**
  * Longest-prefix match over IPv4 addresses: from a destination to the id its most specific prefix was given (RFC 1812 5.2.4.3).
  *
- * A multibit trie: the first 16 bits index a table, each further 4 bits a chunk of 16 words, made only where prefixes longer than
- * the level need it. Chunks are one cache line: with a full table of 1 million routes they take less than half of what chunks of
- * 256 would (a /16 is rarely filled evenly). A table that has grown large is indexed by 20 bits, which saves a load a lookup.
- * Prefixes are pushed down to the leaves, so a lookup looks at no more than its path; the default route, which would have to be
- * pushed everywhere, is kept apart.
- *
- * A word is 0 (nothing but the default route), `id << 6 | length` of the prefix that covers it, or ~offset of a chunk. Knowing the
- * length, a shorter prefix never overwrites a longer one.
+ * A trie (fib-trie.ts) has all prefixes but the default route. It is fast while it lies in the processor's own cache; of a larger
+ * one each step is a cache miss. So a table that has grown large becomes flat: an id of 16 bits for every value of an address's first
+ * 24 bits (DIR-24-8: Gupta, Lin and McKeown, INFOCOM 1998), and the length of its prefix, which only changes look at. A lookup
+ * misses the cache once. The trie keeps what does not fit there: the addresses where prefixes are longer than 24 bits, where the
+ * id needs more than 16 bits, and from 224.0.0.0 on, where hardly anything is routed. 42 MiB; a table that is flat stays so.
  */
+import { ANY_LENGTH, FIB_MAX_ID, FibTrie, LENGTH_BITS, LENGTH_MASK } from './fib-trie.js'
 
-/** Largest id that can be stored. */
-export const FIB_MAX_ID = 2 ** 25 - 1
+export { FIB_MAX_ID }
 
-const ROOT_BITS = 16
-const WIDE_ROOT_BITS = 20
-/** With more chunks than this the wide root is the smaller part. It stays. */
-const WIDE_FROM_CHUNKS = 1 << 16
-const CHUNK_BITS = 4
-const CHUNK = 1 << CHUNK_BITS
-const LENGTH_BITS = 6
-const LENGTH_MASK = (1 << LENGTH_BITS) - 1
-const FIRST_CHUNKS = 64
+/** With more chunks than this, 4 MiB of them, a trie becomes flat: some 60 000 routes that lie scattered. */
+const FLAT_FROM_CHUNKS = 1 << 16
+/** Words of a flat table: up to 224.0.0.0. */
+const FLAT_WORDS = 224 << 16
+const FLAT_BITS = 24
+/** As an id, and as the length that goes with it, longer than any: the trie knows. */
+const ASK = 0xffff
+const ASK_LENGTH = 0xff
 
 export class Fib {
-  private rootBits = ROOT_BITS
-  private root = new Int32Array(1 << ROOT_BITS)
-  private pool = new Int32Array(FIRST_CHUNKS * CHUNK)
+  private trie = new FibTrie()
   private defaultId = 0
-  /** Offset of a free chunk, whose first word has the next one; -1 for none. */
-  private free = -1
-  /** Words of the pool ever used, and chunks in use. */
-  private used = 0
-  private chunks = 0
+  /** By the first 24 bits; without words while all is in the trie. */
+  private ids = new Uint16Array(0)
+  private lengths = new Uint8Array(0)
 
   /** The id of the longest prefix that holds `address` (int32, host order); 0 when none does. */
   lookup(address: number): number {
-    let shift = 32 - this.rootBits
-    let e = this.root[address >>> shift]!
-    while (e < 0) {
-      shift -= CHUNK_BITS
-      e = this.pool[~e | ((address >>> shift) & (CHUNK - 1))]!
-    }
-    return e === 0 ? this.defaultId : e >>> LENGTH_BITS
+    const { ids } = this
+    const i = address >>> (32 - FLAT_BITS)
+    let id = i < ids.length ? ids[i]! : ASK
+    if (id === ASK) id = this.trie.leafOf(address) >>> LENGTH_BITS
+    return id === 0 ? this.defaultId : id
+  }
+
+  /** The length of the longest prefix that holds an address; 0 when it is the default route or there is none. */
+  lengthAt(address: number): number {
+    const i = address >>> (32 - FLAT_BITS)
+    return i < this.ids.length && this.ids[i] !== ASK ? this.lengths[i]! : this.trie.leafOf(address) & LENGTH_MASK
   }
 
   /** Gives a prefix an id, 1..FIB_MAX_ID; the id it had is forgotten. Bits of `prefix` beyond `length` must be 0. */
   insert(prefix: number, length: number, id: number): void {
-    if (length === 0) {
-      this.defaultId = id
-      return
-    }
-    const value = (id << LENGTH_BITS) | length
-    if (this.chunks > WIDE_FROM_CHUNKS && this.rootBits === ROOT_BITS) this.widen()
-    const { root, rootBits } = this
-    let i = prefix >>> (32 - rootBits)
-    if (length > rootBits) {
-      if (root[i]! >= 0) root[i] = ~this.allocate(root[i]!)
-      this.insertBelow(~root[i]!, rootBits, prefix, length, value)
-      return
-    }
-    for (const end = i + (1 << (rootBits - length)); i < end; i++) {
-      const e = root[i]!
-      if (e < 0) this.insertBelow(~e, rootBits, prefix, length, value)
-      else if ((e & LENGTH_MASK) <= length) root[i] = value
-    }
+    if (length === 0) this.defaultId = id
+    else this.set(prefix, length, 0, (id << LENGTH_BITS) | length)
   }
 
   /**
@@ -73,102 +53,101 @@ export class Fib {
    * when there is none.
    */
   remove(prefix: number, length: number, coverId: number, coverLength: number): void {
-    if (length === 0) {
-      this.defaultId = 0
-      return
-    }
-    const value = coverLength === 0 ? 0 : (coverId << LENGTH_BITS) | coverLength
-    const { root, rootBits } = this
-    let i = prefix >>> (32 - rootBits)
-    for (const end = i + (length > rootBits ? 1 : 1 << (rootBits - length)); i < end; i++) {
-      const e = root[i]!
-      if (e < 0) root[i] = this.removeBelow(~e, rootBits, prefix, length, value)
-      else if ((e & LENGTH_MASK) === length) root[i] = value
-    }
+    if (length === 0) this.defaultId = 0
+    else this.set(prefix, length, length, coverLength === 0 ? 0 : (coverId << LENGTH_BITS) | coverLength)
   }
 
   /** Bytes of all tables. */
   memoryBytes(): number {
-    return this.root.byteLength + this.pool.byteLength
+    return this.trie.memoryBytes() + this.ids.byteLength + this.lengths.byteLength
   }
 
-  /** Chunks in use. */
+  /** Chunks of the trie in use. */
   chunkCount(): number {
-    return this.chunks
+    return this.trie.chunkCount()
   }
 
-  /** Writes `value` into the part of a chunk, `base` bits deep, that the prefix covers. */
-  private insertBelow(chunk: number, base: number, prefix: number, length: number, value: number): void {
-    let i = chunk | firstOf(base, prefix, length)
-    for (const end = i + countOf(base, length); i < end; i++) {
-      let e = this.pool[i]!
-      if (e >= 0 && length > base + CHUNK_BITS) {
-        e = ~this.allocate(e)
-        this.pool[i] = e
+  isFlat(): boolean {
+    return this.ids.length > 0
+  }
+
+  /** Makes a small table flat. */
+  flatten(): void {
+    const { trie } = this
+    this.trie = new FibTrie()
+    this.ids = new Uint16Array(FLAT_WORDS)
+    this.lengths = new Uint8Array(FLAT_WORDS)
+    trie.visit((prefix, bits, leaf) => {
+      if (leaf === 0) return
+      const i = prefix >>> (32 - FLAT_BITS)
+      if (i < FLAT_WORDS && bits <= FLAT_BITS) {
+        this.setFlat(i, i + (1 << (FLAT_BITS - bits)), 0, 0, leaf)
+        return
       }
-      if (e < 0) this.insertBelow(~e, base + CHUNK_BITS, prefix, length, value)
-      else if ((e & LENGTH_MASK) <= length) this.pool[i] = value
-    }
+      this.trie.set(prefix, bits, 0, ANY_LENGTH, leaf)
+      if (i < FLAT_WORDS) this.putAsk(i)
+    })
   }
 
-  /** Replaces a prefix by `value`; returns what stands for the chunk now: itself, or the one word all its words have become. */
-  private removeBelow(chunk: number, base: number, prefix: number, length: number, value: number): number {
-    const { pool } = this
-    let i = chunk | firstOf(base, prefix, length)
-    for (const end = i + countOf(base, length); i < end; i++) {
-      const e = pool[i]!
-      if (e < 0) pool[i] = this.removeBelow(~e, base + CHUNK_BITS, prefix, length, value)
-      else if ((e & LENGTH_MASK) === length) pool[i] = value
-    }
-    const first = pool[chunk]!
-    if (first < 0) return ~chunk
-    for (let j = chunk + 1; j < chunk + CHUNK; j++) if (pool[j] !== first) return ~chunk
-    this.release(chunk)
-    return first
+  /** Gives the addresses of a prefix a new leaf where they have one of `shortest` to `length` bits. */
+  private set(prefix: number, length: number, shortest: number, leaf: number): void {
+    const { trie, ids } = this
+    const i = prefix >>> (32 - FLAT_BITS)
+    if (i >= ids.length) {
+      trie.set(prefix, length, shortest, length, leaf)
+      if (ids.length === 0 && trie.chunkCount() > FLAT_FROM_CHUNKS) this.flatten()
+    } else if (length > FLAT_BITS) {
+      if (ids[i] !== ASK) {
+        trie.set(prefix, FLAT_BITS, 0, ANY_LENGTH, (ids[i]! << LENGTH_BITS) | this.lengths[i]!)
+        this.putAsk(i)
+      }
+      trie.set(prefix, length, shortest, length, leaf)
+      this.takeBack(i)
+    } else this.setFlat(i, i + (1 << (FLAT_BITS - length)), shortest, length, leaf)
   }
 
-  /** Indexes by WIDE_ROOT_BITS from now on: the first level of chunks becomes part of the root. */
-  private widen(): void {
-    const { root, pool } = this
-    const wide = new Int32Array(1 << WIDE_ROOT_BITS)
-    for (let i = 0; i < root.length; i++) {
-      const e = root[i]!
-      for (let j = 0; j < CHUNK; j++) wide[i * CHUNK + j] = e < 0 ? pool[~e + j]! : e
-      if (e < 0) this.release(~e)
-    }
-    this.root = wide
-    this.rootBits = WIDE_ROOT_BITS
-  }
-
-  private release(chunk: number): void {
-    this.pool[chunk] = this.free
-    this.free = chunk
-    this.chunks--
-  }
-
-  /** A chunk whose words are all `fill`. The pool grows by half. */
-  private allocate(fill: number): number {
-    let chunk = this.free
-    if (chunk >= 0) this.free = this.pool[chunk]!
-    else {
-      chunk = this.used
-      this.used += CHUNK
-      if (this.used > this.pool.length) {
-        const wide = new Int32Array((this.pool.length * 1.5) & -CHUNK)
-        wide.set(this.pool)
-        this.pool = wide
+  private setFlat(first: number, end: number, shortest: number, longest: number, leaf: number): void {
+    const { trie, ids, lengths } = this
+    const id = leaf >>> LENGTH_BITS
+    const length = leaf & LENGTH_MASK
+    for (let i = first; i < end && i < FLAT_WORDS; i++) {
+      const old = lengths[i]! // not the id: one cache miss is enough, the other one a write need not wait for
+      if (old === ASK_LENGTH) {
+        trie.set(i << (32 - FLAT_BITS), FLAT_BITS, shortest, longest, leaf)
+        this.takeBack(i)
+      } else if (old >= shortest && old <= longest) {
+        if (id < ASK) {
+          ids[i] = id
+          lengths[i] = length
+        } else this.put(i, leaf)
       }
     }
-    this.chunks++
-    this.pool.fill(fill, chunk, chunk + CHUNK)
-    return chunk
+    // Half of all addresses, or the upper quarter
+    if (end > FLAT_WORDS) trie.set(FLAT_WORDS << (32 - FLAT_BITS), 3, shortest, longest, leaf)
   }
-}
 
-/** Of the 16 words of a chunk `base` bits deep, the first that a prefix covers or lies in, and how many it covers. */
-const firstOf = (base: number, prefix: number, length: number): number => (length <= base ? 0 : (prefix >>> (32 - CHUNK_BITS - base)) & (CHUNK - 1))
+  /** Writes a leaf into the flat table if it fits, else into the trie. */
+  private put(i: number, leaf: number): void {
+    const id = leaf >>> LENGTH_BITS
+    if (id < ASK) {
+      this.ids[i] = id
+      this.lengths[i] = leaf & LENGTH_MASK
+    } else {
+      this.putAsk(i)
+      this.trie.set(i << (32 - FLAT_BITS), FLAT_BITS, 0, ANY_LENGTH, leaf)
+    }
+  }
 
-const countOf = (base: number, length: number): number => {
-  if (length <= base) return CHUNK
-  return length >= base + CHUNK_BITS ? 1 : 1 << (base + CHUNK_BITS - length)
+  private putAsk(i: number): void {
+    this.ids[i] = ASK
+    this.lengths[i] = ASK_LENGTH
+  }
+
+  /** What has become one leaf in the trie, and fits, goes back into the flat table. */
+  private takeBack(i: number): void {
+    const leaf = this.trie.leafOf24(i << (32 - FLAT_BITS))
+    if (leaf < 0 || leaf >>> LENGTH_BITS >= ASK) return
+    this.put(i, leaf)
+    this.trie.set(i << (32 - FLAT_BITS), FLAT_BITS, 0, ANY_LENGTH, 0)
+  }
 }

@@ -1,5 +1,5 @@
 /** Which of several routes a removal means (net/ipv4/fib_trie.c fib_table_delete, fib_semantics.c fib_nh_match). */
-import type { RouteTable } from './routes.js'
+import type { RouteReader } from './route-reader.js'
 
 interface HopMatch {
   readonly via?: number | undefined
@@ -29,10 +29,10 @@ export interface RouteMatch {
 /** 0 stands for anything. */
 const allows = (wanted: number | undefined, value: number): boolean => wanted === undefined || wanted === 0 || wanted === value
 
-const matchesHop = ({ infos }: RouteTable, hop: number, m: HopMatch): boolean =>
+const matchesHop = ({ infos }: RouteReader, hop: number, m: HopMatch): boolean =>
   allows(m.via, infos.via[hop]!) && (m.iface === undefined || infos.iface[hop] === m.iface) && allows(m.weight, infos.weight[hop]!)
 
-const matchesHops = (table: RouteTable, id: number, m: RouteMatch): boolean => {
+const matchesHops = (table: RouteReader, id: number, m: RouteMatch): boolean => {
   const count = table.hopCount(id)
   if (m.hops !== undefined) return m.hops.length === count && m.hops.every((h, n) => matchesHop(table, table.hopAt(id, n), h))
   if (allows(m.via, 0) && m.iface === undefined) return true
@@ -40,7 +40,7 @@ const matchesHops = (table: RouteTable, id: number, m: RouteMatch): boolean => {
 }
 
 /** Is a route, known to have the prefix, one that the match means? The table is the caller's concern. */
-export const matchesRoute = (table: RouteTable, id: number, m: RouteMatch): boolean =>
-  allows(m.type, table.typeOf(id)) && allows(m.metric, table.metricOf(id)) && allows(m.protocol, table.protocolOf(id)) &&
-  (m.scope === undefined || table.scopeOf(id) === m.scope) && allows(m.preferredSource, table.preferredSource(id)) &&
+export const matchesRoute = (table: RouteReader, id: number, m: RouteMatch): boolean =>
+  allows(m.type, table.typeOf(table.infoOf(id))) && allows(m.metric, table.metricOf(id)) && allows(m.protocol, table.protocolOf(id)) &&
+  (m.scope === undefined || table.scopeOf(id) === m.scope) && allows(m.preferredSource, table.preferredSource(table.infoOf(id))) &&
   allows(m.owner, table.ownerOf(id)) && matchesHops(table, id, m)

@@ -4,37 +4,24 @@
  * kernel's while there are no routing rules.
  *
  * Routes to one prefix form a chain: table local before main, then by metric, then in the order they came. The first whose next
- * hops are not all dead is the one in the match. A route is a row, id 1 and up, stable until it is removed; 16 bytes, and what it
- * says is an info shared with its like (fib-info.ts).
+ * hops are not all dead is the one in the match. A route is a row, id 1 and up, stable until it is removed; 12 bytes, and what it
+ * says is an info shared with its like (fib-info.ts). The match leads to infos, not to routes, so that no packet asks for a row.
  *
  * Bounded by `maxRoutes`; beyond, adding is refused with ROUTE_FULL. Changes that concern an interface walk all rows.
  */
-import { Fib } from './fib.js'
-import { FibInfos, HOP_DEAD, HOP_ONLINK, tableOfType, type InfoSpec, type NextHopSpec } from './fib-info.js'
+import { tableOfType } from './fib-info.js'
 import { matchesRoute, type RouteMatch } from './route-match.js'
-import { RouteRows } from './route-rows.js'
+import { networkOf, RouteReader, type RouteRow, type RouteSpec } from './route-reader.js'
+import { MAX_ROWS } from './route-rows.js'
 
 export * from './fib-info.js'
 export type { RouteMatch } from './route-match.js'
+export type { RouteRow, RouteSpec } from './route-reader.js'
 
 /** `add` or `append` of what exists (EEXIST). */
 export const ROUTE_EXISTS = -1
 /** No room for another route. */
 export const ROUTE_FULL = -2
-
-export interface RouteSpec extends InfoSpec {
-  /** int32, host order; bits beyond `length` are 0. */
-  readonly prefix: number
-  readonly length: number
-}
-
-/** A route as text is made from it. */
-export interface RouteRow extends Required<RouteSpec> {
-  readonly id: number
-  /** It is the one that packets follow. */
-  readonly active: boolean
-  readonly hops: readonly (NextHopSpec & { readonly dead: boolean })[]
-}
 
 export interface RoutesOptions {
   maxRoutes?: number
@@ -46,63 +33,12 @@ const ADD = 0
 const APPEND = 1
 const REPLACE = 2
 
-const networkOf = (prefix: number, length: number): number => (length === 0 ? 0 : prefix & (-1 << (32 - length)))
-
-export class RouteTable {
-  /** Columns by info and by next hop; hop ids of `select` and `hopAt` are rows there. */
-  readonly infos = new FibInfos()
-  private readonly fib = new Fib()
+export class RouteTable extends RouteReader {
   private readonly maxRoutes: number
-  private readonly rows = new RouteRows()
 
   constructor(options: RoutesOptions = {}) {
-    this.maxRoutes = options.maxRoutes ?? 2_000_000
-  }
-
-  // What the packet path asks
-
-  /** The route to an address (int32, host order); 0 when there is none. */
-  lookup(address: number): number {
-    return this.fib.lookup(address)
-  }
-
-  /** ROUTE_ type; 0 for id 0. */
-  typeOf(id: number): number {
-    return this.infos.meta[this.rows.infoOf(id)]! & 0xff
-  }
-
-  /** The next hop that a flow takes, `hash` being 31 bits of it. */
-  select(id: number, hash: number): number {
-    const info = this.rows.infoOf(id)
-    return this.infos.hopCount[info]! > 1 ? this.infos.selectMultipath(info, hash) : this.infos.firstHop[info]!
-  }
-
-  /** Interface row of a next hop. */
-  interfaceOf(hop: number): number {
-    return this.infos.iface[hop]!
-  }
-
-  /** Where a packet for `destination` is sent on the link: the next hop's gateway, or itself. */
-  gatewayOf(hop: number, destination: number): number {
-    const via = this.infos.via[hop]!
-    return via === 0 ? destination : via
-  }
-
-  /** Does any next hop of the route leave by that interface? */
-  leavesBy(id: number, iface: number): boolean {
-    const info = this.rows.infoOf(id)
-    return this.infos.hopCount[info] === 1 ? this.infos.iface[this.infos.firstHop[info]!] === iface : this.infos.usesInterface(info, iface)
-  }
-
-  /** Is the destination itself on the link of the route's (first) next hop? */
-  isOnLink(id: number): boolean {
-    const hop = this.infos.firstHop[this.rows.infoOf(id)]!
-    return hop !== 0 && this.infos.via[hop] === 0
-  }
-
-  /** Preferred source address, 0 for none. */
-  preferredSource(id: number): number {
-    return this.infos.preferredSource[this.rows.infoOf(id)]!
+    super()
+    this.maxRoutes = Math.min(options.maxRoutes ?? 2_000_000, MAX_ROWS)
   }
 
   // Changes
@@ -151,7 +87,7 @@ export class RouteTable {
     const removed: RouteRow[] = []
     const go = (id: number): boolean => {
       const info = this.rows.infoOf(id)
-      const goes = infos.usesInterface(info, iface) && which(this.typeOf(id)) && (whole || infos.dependsOn(info, iface))
+      const goes = infos.usesInterface(info, iface) && which(this.typeOf(info)) && (whole || infos.dependsOn(info, iface))
       if (goes) removed.push(this.describe(id))
       return goes
     }
@@ -164,7 +100,7 @@ export class RouteTable {
 
   /** Removes the routes that prefer a source address that is gone (fib_sync_down_addr); returns how many. */
   removeByPreferredSource(address: number): number {
-    return this.removeWhere((id) => this.preferredSource(id) === address)
+    return this.removeWhere((id) => this.preferredSource(this.infoOf(id)) === address)
   }
 
   /**
@@ -175,104 +111,6 @@ export class RouteTable {
     const changed = new Set<number>()
     this.infos.setInterfaceState(iface, up, (info) => changed.add(info))
     this.refreshWhere(changed)
-  }
-
-  // Reading
-
-  /** First route of exactly that prefix, active or not; 0 when there is none. `next` gives the others. */
-  find(prefix: number, length: number): number {
-    return this.rows.find(prefix, length)
-  }
-
-  /** The next route of the same prefix; 0 at the end. */
-  next(id: number): number {
-    return this.rows.nextOf(id)
-  }
-
-  prefixOf(id: number): number {
-    return this.rows.prefixOf(id)
-  }
-
-  lengthOf(id: number): number {
-    return this.rows.lengthOf(id)
-  }
-
-  /** Is it the route that packets to its prefix follow? */
-  isActive(id: number): boolean {
-    return this.rows.isInstalled(id)
-  }
-
-  protocolOf(id: number): number {
-    return (this.infos.meta[this.rows.infoOf(id)]! >>> 8) & 0xff
-  }
-
-  scopeOf(id: number): number {
-    return (this.infos.meta[this.rows.infoOf(id)]! >>> 16) & 0xff
-  }
-
-  tableOf(id: number): number {
-    return this.infos.meta[this.rows.infoOf(id)]! >>> 24
-  }
-
-  /** uint32. */
-  metricOf(id: number): number {
-    return this.infos.metric[this.rows.infoOf(id)]! >>> 0
-  }
-
-  ownerOf(id: number): number {
-    return this.infos.owner[this.rows.infoOf(id)]!
-  }
-
-  hopCount(id: number): number {
-    return this.infos.hopCount[this.rows.infoOf(id)]!
-  }
-
-  /** Id of the n-th next hop, from 0. */
-  hopAt(id: number, n: number): number {
-    return this.infos.firstHop[this.rows.infoOf(id)]! + n
-  }
-
-  /** All there is to say about a route. */
-  describe(id: number): RouteRow {
-    const { via, iface, weight, flags } = this.infos
-    const hops = Array.from({ length: this.hopCount(id) }, (_, n) => {
-      const h = this.hopAt(id, n)
-      const f = flags[h]!
-      return { via: via[h]!, iface: iface[h]!, weight: weight[h]!, onlink: (f & HOP_ONLINK) !== 0, dead: (f & HOP_DEAD) !== 0 }
-    })
-    return {
-      id, prefix: this.prefixOf(id), length: this.lengthOf(id), type: this.typeOf(id) as RouteRow['type'], metric: this.metricOf(id),
-      protocol: this.protocolOf(id), scope: this.scopeOf(id), table: this.tableOf(id), preferredSource: this.preferredSource(id),
-      owner: this.ownerOf(id), active: this.isActive(id), hops
-    }
-  }
-
-  /** Visits the routes of rows `cursor` on, `max` at most; 0 to begin; the next cursor, -1 at the end. Routes made meanwhile may be missed. */
-  scan(cursor: number, max: number, visit: (id: number) => void): number {
-    const first = Math.max(1, cursor)
-    const end = Math.min(this.rows.end, first + max)
-    for (let id = first; id < end; id++) if (this.rows.infoOf(id) !== 0) visit(id)
-    return end === this.rows.end ? -1 : end
-  }
-
-  /** Ids in the order `ip route` prints them: by address, longer prefixes first, then as the chain goes. For tables that fit a screen. */
-  sorted(table?: number): number[] {
-    const heads = this.rows.firsts()
-    heads.sort((a, b) => (this.prefixOf(a) >>> 0) - (this.prefixOf(b) >>> 0) || this.lengthOf(b) - this.lengthOf(a))
-    const all: number[] = []
-    for (const head of heads) {
-      for (let id = head; id !== 0; id = this.next(id)) if (table === undefined || this.tableOf(id) === table) all.push(id)
-    }
-    return all
-  }
-
-  count(): number {
-    return this.rows.count
-  }
-
-  /** Bytes of all columns and of the match. */
-  memoryBytes(): number {
-    return this.fib.memoryBytes() + this.rows.memoryBytes() + this.infos.memoryBytes()
   }
 
   // How it is kept
@@ -304,7 +142,9 @@ export class RouteTable {
     if (mode === REPLACE && first !== 0) {
       infos.release(rows.infoOf(first))
       rows.setInfo(first, info)
-      this.refresh(head)
+      // It may be dead now, or alive; if it stays the one in the match, what that leads to has changed
+      if (rows.isInstalled(first) && infos.isAlive(info)) this.fib.insert(prefix, length, info)
+      else this.refresh(head)
       return first
     }
     if (rows.count >= this.maxRoutes) {
@@ -350,7 +190,7 @@ export class RouteTable {
     if (old !== 0) rows.setInstalled(old, false)
     if (live !== 0) {
       rows.setInstalled(live, true)
-      this.fib.insert(rows.prefixOf(live), rows.lengthOf(live), live)
+      this.fib.insert(rows.prefixOf(live), rows.lengthOf(live), rows.infoOf(live))
     } else this.withdraw(rows.prefixOf(old), rows.lengthOf(old))
     return live !== 0
   }
@@ -368,7 +208,7 @@ export class RouteTable {
       if (this.rows.prefixesByLength[l] === 0) continue
       for (let id = this.find(networkOf(prefix, l), l); id !== 0; id = this.next(id)) {
         if (this.isActive(id)) {
-          this.fib.remove(prefix, length, id, l)
+          this.fib.remove(prefix, length, this.infoOf(id), l)
           return
         }
       }

@@ -7,13 +7,13 @@ export interface NaivePrefix {
   id: number
 }
 
-/** Longest-prefix match by looking at every prefix; 0 when none holds the address. */
-export const naiveLookup = (table: readonly NaivePrefix[], address: number): number => {
+/** Longest-prefix match by looking at every prefix; undefined when none holds the address. */
+export const naiveMatch = (table: readonly NaivePrefix[], address: number): NaivePrefix | undefined => {
   let best: NaivePrefix | undefined
   for (const e of table) {
     if (ip4.inPrefix(address, e.prefix, e.length) && (best === undefined || e.length > best.length)) best = e
   }
-  return best?.id ?? 0
+  return best
 }
 
 /** The longest prefix around another one, itself excluded. */

@@ -1,8 +1,8 @@
-import test from 'ava'
+import test, { type ExecutionContext } from 'ava'
 import fc from 'fast-check'
-import { Fib } from '../../src/table/fib.js'
+import { Fib, FIB_MAX_ID } from '../../src/table/fib.js'
 import * as ip4 from '../../src/wire/ip4.js'
-import { naiveCover, naiveLookup, random32, type NaivePrefix } from '../oracle/naive-routes.js'
+import { naiveCover, naiveMatch, random32, type NaivePrefix } from '../oracle/naive-routes.js'
 
 const ip = (text: string): number => ip4.parseIp4(text)!
 
@@ -58,42 +58,99 @@ test('an empty match is small', (t) => {
   t.log(`${(bytes / 1024).toFixed(0)} KiB`)
 })
 
-/** Prefixes that cover each other often: few bits are free. */
-const prefix = fc.tuple(fc.integer({ min: 0, max: 32 }), fc.constantFrom(0x0a010100, 0x0a01ff80, 0x0affffff, -1, 0x0a018000), fc.nat(63), fc.nat(28))
-  .map(([length, base, bits, shift]): [number, number] => [ip4.networkOf(base ^ (bits << shift), length), length])
+/** Prefixes that cover each other often: few bits are free. Some lie about the end of a flat table, some reach beyond it. */
+const BASES = [0x0a010100, 0x0a01ff80, 0x0affffff, -1, 0x0a018000, ip('223.255.255.0'), ip('224.0.0.0')]
+const length = fc.oneof({ weight: 15, arbitrary: fc.integer({ min: 8, max: 32 }) }, { weight: 1, arbitrary: fc.nat(7) })
+const prefix = fc.tuple(length, fc.constantFrom(...BASES), fc.nat(63), fc.nat(28))
+  .map(([l, base, bits, shift]): [number, number] => [ip4.networkOf(base ^ (bits << shift), l), l])
+/** A few ids, so that neighbours have the same; those about 65535 have no place in a flat table, or just one. */
+const id = fc.constantFrom(1, 2, 3, 65533, 65534, 65535, 65536, FIB_MAX_ID)
+const step = fc.record({ at: prefix, insert: fc.boolean(), id })
+type Step = typeof step extends fc.Arbitrary<infer S> ? S : never
+
+/** Does all steps, with a table made flat before one of them, and compares with a list of prefixes. */
+const change = (t: ExecutionContext, steps: readonly Step[], flatFrom: number, seed: number): void => {
+  const fib = new Fib()
+  let table: NaivePrefix[] = []
+  const removed = (p: number, length: number): void => {
+    const cover = naiveCover(table, p, length)
+    fib.remove(p, length, cover?.id ?? 0, cover?.length ?? 0)
+  }
+  steps.forEach(({ at: [p, length], insert, id: n }, i) => {
+    if (i === flatFrom) fib.flatten()
+    const known = table.some((e) => e.prefix === p && e.length === length)
+    if (!insert && !known) return
+    table = table.filter((e) => e.prefix !== p || e.length !== length)
+    if (insert) {
+      fib.insert(p, length, n)
+      table.push({ prefix: p, length, id: n })
+    } else removed(p, length)
+  })
+  const check = (a: number): void => {
+    const best = naiveMatch(table, a)
+    t.is(fib.lookup(a), best?.id ?? 0)
+    t.is(fib.lengthAt(a), best?.length ?? 0)
+  }
+  const random = random32(seed)
+  for (const e of table) {
+    const inside = e.prefix | (random() & ~ip4.maskOf(e.length))
+    const last = ip4.broadcastOf(e.prefix, e.length)
+    for (const a of [e.prefix, last, inside, (e.prefix - 1) | 0, (last + 1) | 0]) check(a)
+  }
+  for (let i = 0; i < 50; i++) check(i % 2 === 0 ? random() : ip('10.1.0.0') | (random() & 0xffff))
+  while (table.length > 0) {
+    const { prefix: p, length } = table.shift()!
+    removed(p, length)
+  }
+  t.is(fib.chunkCount(), 0)
+  for (const { at: [p] } of steps) t.is(fib.lookup(p), 0)
+}
 
 test('any order of changes gives what an array scan gives, and leaves nothing behind', (t) => {
-  fc.assert(fc.property(fc.array(fc.tuple(prefix, fc.boolean()), { maxLength: 120 }), fc.integer(), (steps, seed) => {
-    const fib = new Fib()
-    let table: NaivePrefix[] = []
-    const removed = (p: number, length: number): void => {
-      const cover = naiveCover(table, p, length)
-      fib.remove(p, length, cover?.id ?? 0, cover?.length ?? 0)
+  const steps = fc.array(step, { maxLength: 120 })
+  fc.assert(fc.property(steps, fc.integer(), (list, seed) => change(t, list, -1, seed)), { numRuns: 300 })
+})
+
+test('the same in a table that is flat from the beginning, or becomes so', (t) => {
+  fc.assert(fc.property(fc.array(step, { minLength: 1, maxLength: 120 }), fc.nat(119), fc.integer(), (steps, n, seed) =>
+    change(t, steps, n % steps.length, seed)), { numRuns: 100 })
+})
+
+test('a table becomes flat when it is large, stays so, and is right before, at that point and after', (t) => {
+  const random = random32(7)
+  const fib = new Fib()
+  const ids = new Map<number, number>()
+  const wrong = (): number => {
+    let n = 0
+    for (const [i, expected] of ids) if (fib.lookup((i << 8) | (random() & 0xff)) !== expected) n++
+    for (let i = 0; i < 1000; i++) {
+      const a = random()
+      if (fib.lookup(a) !== (ids.get(a >>> 8) ?? 0)) n++
     }
-    steps.forEach(([[p, length], insert], i) => {
-      const known = table.some((e) => e.prefix === p && e.length === length)
-      if (!insert && !known) return
-      table = table.filter((e) => e.prefix !== p || e.length !== length)
-      if (insert) {
-        fib.insert(p, length, i + 1)
-        table.push({ prefix: p, length, id: i + 1 })
-      } else removed(p, length)
-    })
-    const random = random32(seed)
-    for (const e of table) {
-      const inside = e.prefix | (random() & ~ip4.maskOf(e.length))
-      const last = ip4.broadcastOf(e.prefix, e.length)
-      for (const a of [e.prefix, last, inside, (e.prefix - 1) | 0, (last + 1) | 0]) t.is(fib.lookup(a), naiveLookup(table, a))
-    }
-    for (let i = 0; i < 50; i++) {
-      const a = i % 2 === 0 ? random() : ip('10.1.0.0') | (random() & 0xffff)
-      t.is(fib.lookup(a), naiveLookup(table, a))
-    }
-    while (table.length > 0) {
-      const { prefix: p, length } = table.shift()!
-      removed(p, length)
-    }
-    t.is(fib.chunkCount(), 0)
-    for (const [[p]] of steps) t.is(fib.lookup(p), 0)
-  }), { numRuns: 300 })
+    return n
+  }
+  const grow = (): void => {
+    const i = random() >>> 8
+    ids.set(i, (random() >>> 12) + 1)
+    fib.insert(i << 8, 24, ids.get(i)!)
+  }
+  for (let n = 0; n < 30_000; n++) grow()
+  t.false(fib.isFlat())
+  t.true(fib.memoryBytes() < 8 * 2 ** 20)
+  t.is(wrong(), 0)
+  while (!fib.isFlat()) grow()
+  t.log(`${ids.size} prefixes`)
+  t.true(fib.memoryBytes() < 64 * 2 ** 20)
+  t.is(wrong(), 0)
+  for (let n = 0; n < 5000; n++) grow()
+  for (const i of [...ids.keys()].filter((_, n) => n % 2 === 0)) {
+    fib.remove(i << 8, 24, 0, 0)
+    ids.delete(i)
+  }
+  t.is(wrong(), 0)
+  for (const i of ids.keys()) fib.remove(i << 8, 24, 0, 0)
+  ids.clear()
+  t.is(wrong(), 0)
+  t.is(fib.chunkCount(), 0)
+  t.true(fib.isFlat())
 })
