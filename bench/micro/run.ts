@@ -6,7 +6,7 @@ import { report } from './measure.js'
 
 /** File and arguments. */
 const BENCHES: readonly (readonly string[])[] = [
-  ['codecs'], ['tables'], ['pipeline', 'replay'],
+  ['codecs'], ['tables'], ['routes'], ['routes', 'updates'], ['pipeline', 'replay'],
   ['pipeline', 'bridge', '1'], ['pipeline', 'bridge', '256'], ['pipeline', 'router', '1'], ['pipeline', 'router', '256'],
   ['pipeline', 'bridge', '1', 'joined'], ['pipeline', 'router', '1', 'joined'],
   ['pipeline', 'vxlan', '1', 'joined'], ['pipeline', 'vxlan', '256', 'joined'], ['pipeline', 'vxlan', '1']
@@ -27,7 +27,7 @@ const COMPARISONS: readonly Comparison[] = [
   { what: 'router', variant: 'router-among', many: 100_000, few: 1000 }
 ]
 
-export const MICRO_GROUPS = ['codecs', 'tables', 'pipeline', 'scale'] as const
+export const MICRO_GROUPS = ['codecs', 'tables', 'routes', 'pipeline', 'scale'] as const
 
 /** What a file has reported; throws when it fails. */
 const runFile = async (file: string, args: readonly string[]): Promise<Single[]> => {
