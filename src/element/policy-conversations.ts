@@ -9,13 +9,14 @@
 import type { Packets } from '../core/packets.js'
 import type { AppPorts } from '../table/app-ports.js'
 import { MIDSTREAM } from '../table/flow-states.js'
-import { APPS, DESTINATION, GENERATION, KIND, NO_PORT, PORTS, ROWS, SOURCE, type Flows } from '../table/flows.js'
+import { APPS, DESTINATION, GENERATION, KIND, NO_PORT, PORTS, REPLY, ROWS, SOURCE, type Flows } from '../table/flows.js'
 import type { Policies } from '../table/policies.js'
 import { PROTOCOL_ICMP } from '../wire/ipv4.js'
+import * as header from './policy-headers.js'
 
 /**
- * A bit of the mark that stays in here (tunnels carry the low 16 bits and two others): only the packet marked last has it, and what was
- * made of it. So a row of the pool that has become another packet is not taken for it.
+ * A bit of the mark that stays in here (tunnels carry the low 16 bits and two others): only the packet marked last has it, with its
+ * copies and pieces. So a row of the pool that has become another packet is not taken for it.
  */
 const MARKED_LAST = 1 << 30
 
@@ -33,9 +34,10 @@ export type Conversations = ReturnType<typeof createConversations>
 
 export const createConversations = ({ packets, app, appPorts, policies, flows, clock }: ConversationsParts) => {
   const { t } = flows
-  const { mark: marks } = packets
+  const { mark: marks, length } = packets
   let marked = 0
   let markedFound = -1
+  let markedLength = 0
   let markedChanges = 0
   let epoch = 1
   let epochSecond = -1
@@ -69,6 +71,16 @@ export const createConversations = ({ packets, app, appPorts, policies, flows, c
 
   return {
     portOf, rowsOf,
+    /** The conversation of a packet of a KIND_ with fields as `look` or `lookQuoted` have filled them: as `find` of flows tells. */
+    of: (kind: number, f: Int32Array): number => {
+      const source = f[header.SOURCE]!
+      const destination = f[header.DESTINATION]!
+      if (kind === header.KIND_PORTS) return flows.find(source, destination, f[header.PORTS]!, f[header.PROTOCOL]!, clock.second)
+      if (kind === header.KIND_QUERY) return flows.findQuery(source, destination, f[header.PORTS]!, clock.second)
+      if (kind !== header.KIND_ANSWER) return -1
+      const asked = flows.findQuery(destination, source, f[header.PORTS]!, clock.second)
+      return asked < 0 ? -1 : asked + REPLY
+    },
     /** A number for this second and this state of policies and apps; never 0, and none comes back. */
     epoch: (): number => {
       if (clock.second !== epochSecond || policies.generation() !== epochGeneration) {
@@ -84,10 +96,16 @@ export const createConversations = ({ packets, app, appPorts, policies, flows, c
       marks[p] = app | MARKED_LAST
       marked = p
       markedFound = found
+      markedLength = length[p]!
       markedChanges = flows.changes()
     },
-    /** The conversation of `p` if it is the packet that was marked last, or comes of it, and conversations are where they were; -1 if not. */
-    recall: (p: number): number => (p === marked && (marks[p]! & MARKED_LAST) !== 0 && markedChanges === flows.changes() ? markedFound : -1),
+    /**
+     * The conversation of `p` if it is the packet that was marked last, whole, and conversations are where they were; -1 if not.
+     * Fragments of it are shorter.
+     */
+    recall: (p: number): number => (
+      p === marked && (marks[p]! & MARKED_LAST) !== 0 && markedLength === length[p] && markedChanges === flows.changes() ? markedFound : -1
+    ),
     /** May it go on? `mark`: the app of the packet at hand, 0 for none. */
     goesOn: (entry: number, mark: number): boolean => t[entry + GENERATION] === policies.generation() || decide(entry, mark),
     /** Is its originator behind an app's port here? */

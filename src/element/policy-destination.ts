@@ -62,10 +62,7 @@ export const createPolicyDestination = (parts: PolicyDestinationParts) => {
     const sender = quoted[SOURCE]!
     const target = quoted[DESTINATION]!
     if (sender !== f[DESTINATION] || (mark !== 0 && target !== f[SOURCE])) return false
-    const ports = quoted[PORTS]!
-    const entry = kind === KIND_PORTS ? flows.find(sender, target, ports, quoted[PROTOCOL]!, clock.second)
-      : kind === KIND_QUERY ? flows.findQuery(sender, target, ports, clock.second)
-        : kind === KIND_ANSWER ? flows.findQuery(target, sender, ports, clock.second) : -1
+    const entry = conversations.of(kind, quoted)
     return entry >= 0 && conversations.goesOn(entry & ~REPLY, mark)
   }
 
@@ -104,15 +101,8 @@ export const createPolicyDestination = (parts: PolicyDestinationParts) => {
       return isAllowed && !isOverHeader ? OK : POLICY_FRAGMENT
     }
     if (kind === KIND_OTHER) return deny(port, mark)
-    let found = -1
-    if (isHost) {
-      if (kind === KIND_PORTS) found = flows.find(source, destination, f[PORTS]!, f[PROTOCOL]!, clock.second)
-      else if (kind === KIND_QUERY) found = flows.findQuery(source, destination, f[PORTS]!, clock.second)
-      else if (kind === KIND_ANSWER) {
-        found = flows.findQuery(destination, source, f[PORTS]!, clock.second)
-        if (found >= 0) found += REPLY
-      } else if (kind === KIND_ERROR && isRelated(mark)) return OK
-    }
+    if (isHost && kind === KIND_ERROR && isRelated(mark)) return OK
+    const found = isHost ? conversations.of(kind, f) : -1
     const flags = f[TCP_FLAGS]!
     const entry = found & ~REPLY
     const isReply = found >= 0 && (found & REPLY) !== 0
@@ -177,8 +167,7 @@ export const createPolicyDestination = (parts: PolicyDestinationParts) => {
     const head = i32[w + 3]!
     const total = ((head >>> 8) & 0xff00) | (head >>> 24)
     if (
-      total + ETHERNET_HEADER > length[p]! || i32[w + 2]! >>> 16 !== IPV4_LE || (head & 0xff) !== 0x45 || (i32[w + 4]! & FRAGMENT_LE) !== 0 ||
-      (packetFlags[p]! & F_OWN) !== 0
+      total + ETHERNET_HEADER > length[p]! || i32[w + 2]! >>> 16 !== IPV4_LE || (head & 0xff) !== 0x45 || (i32[w + 4]! & FRAGMENT_LE) !== 0
     ) return admitSlow(p, port)
     const protocol = (i32[w + 5]! >>> 8) & 0xff
     const isPlain = protocol === PROTOCOL_TCP ? total >= TCP_PACKET && ((i32[w + 11]! >>> 8) & TCP_EVENTS) === 0
@@ -187,7 +176,7 @@ export const createPolicyDestination = (parts: PolicyDestinationParts) => {
     const found = flows.peek(i32[w + 6]!, i32[w + 7]!, i32[w + 8]!, protocol)
     if (found < 0 || t[found + STAMP] !== conversations.epoch() || receiverOf(found) !== port) return admitSlow(p, port)
     const sender = (t[(found & ~REPLY) + APPS]! >>> ((found & REPLY) << 4)) & APP_MASK
-    // An answer from elsewhere may have any mark
-    return sender === (marks[p]! & APP_MASK) || (sender === 0 && (found & REPLY) !== 0) || admitSlow(p, port)
+    // Only that of an answer from elsewhere is not known, which may have any mark
+    return sender === 0 || sender === (marks[p]! & APP_MASK) || admitSlow(p, port)
   }
 }

@@ -123,10 +123,9 @@ export const createPolicyHeaders = (packets: Packets) => {
    */
   const lookQuoted = (): number => {
     const q = f[L4]! + icmp4.ICMP_HEADER
-    if (q + ipv4.IPV4_HEADER > f[END]!) return KIND_OTHER
     const header = ipv4.headerLength(view, q)
     const l4 = q + header
-    // Eight bytes of its data are quoted at least (RFC 792)
+    // Eight bytes of its data are quoted at least (RFC 792). What lies behind the end is not its, but can be read
     if (bytes[q]! >>> 4 !== 4 || header < ipv4.IPV4_HEADER || l4 + 8 > f[END]!) return KIND_OTHER
     if ((ipv4.flagsFragment(view, q) & ipv4.FRAGMENT_MASK) !== 0) return KIND_OTHER
     const protocol = bytes[q + ipv4.OFF_PROTOCOL]!

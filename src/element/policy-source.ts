@@ -4,9 +4,7 @@
  * conversation that was let in here and may no longer go on.
  */
 import type { Packets } from '../core/packets.js'
-import {
-  APP_NOT_IP, APP_SOURCE_FORGED, ARP_MALFORMED, FLOW_TABLE_FULL, OK, POLICY_DENIED
-} from '../reason.js'
+import { APP_NOT_IP, APP_SOURCE_FORGED, ARP_MALFORMED, FLOW_TABLE_FULL, OK, POLICY_DENIED } from '../reason.js'
 import type { AppPorts } from '../table/app-ports.js'
 import type { Denials } from '../table/denials.js'
 import { isSyn } from '../table/flow-states.js'
@@ -18,7 +16,7 @@ import { PROTOCOL_TCP, PROTOCOL_UDP } from '../wire/ipv4.js'
 import { FLAG_RST } from '../wire/tcp.js'
 import type { Conversations } from './policy-conversations.js'
 import {
-  ARP_LE, DESTINATION, FRAGMENT_LE, IPV4_LE, isGroupAddress, KIND_ANSWER, KIND_PORTS, KIND_QUERY, PORTS, PROTOCOL, SOURCE, TCP_FLAGS, TO_PORT,
+  ARP_LE, DESTINATION, FRAGMENT_LE, IPV4_LE, isGroupAddress, KIND_ANSWER, KIND_ERROR, KIND_PORTS, KIND_QUERY, PORTS, PROTOCOL, SOURCE, TCP_FLAGS, TO_PORT,
   type PolicyHeaders
 } from './policy-headers.js'
 
@@ -43,7 +41,7 @@ export const createPolicySource = (parts: PolicySourceParts) => {
   const { start, length, mark: marks, i32, u16, bytes, view } = packets
   const { macHead, macTail, ownerOf } = appPorts
   const { t } = flows
-  const { f } = headers
+  const { f, quoted } = headers
 
   const drop = (p: number, reason: number): false => {
     packets.drop(p, reason)
@@ -105,6 +103,16 @@ export const createPolicySource = (parts: PolicySourceParts) => {
     return drop(p, POLICY_DENIED)
   }
 
+  /** An ICMP error: in a conversation that was let in here and may no longer go on, it is an answer as others are. */
+  const report = (p: number, port: number): boolean => {
+    const kind = headers.lookQuoted()
+    if (quoted[DESTINATION] !== f[SOURCE]) return true
+    const found = conversations.of(kind, quoted)
+    if (found < 0 || (found & REPLY) !== 0 || conversations.isOriginatorHere(found) || conversations.goesOn(found, app[port]!)) return true
+    denials.note(t[found + APPS]! & 0xffff, app[port]!, quoted[PROTOCOL]!, conversations.portOf(found), f[SOURCE]!, f[DESTINATION]!, clock.now)
+    return drop(p, POLICY_DENIED)
+  }
+
   /** All that is not a packet of a known conversation. */
   const markSlow = (p: number, port: number): boolean => {
     const w = (start[p]! + 2) >> 2
@@ -118,14 +126,11 @@ export const createPolicySource = (parts: PolicySourceParts) => {
     const source = f[SOURCE]!
     if (ownerOf(source) !== port) return drop(p, APP_SOURCE_FORGED)
     marks[p] = app[port]!
-    const isQuery = kind === KIND_QUERY || kind === KIND_ANSWER
-    if (kind !== KIND_PORTS && !isQuery) return true
-    const destination = f[DESTINATION]!
-    const entry = !isQuery ? flows.find(source, destination, f[PORTS]!, f[PROTOCOL]!, clock.second)
-      : kind === KIND_QUERY ? flows.findQuery(source, destination, f[PORTS]!, clock.second)
-        : flows.findQuery(destination, source, f[PORTS]!, clock.second)
+    if (kind === KIND_ERROR) return report(p, port)
+    if (kind !== KIND_PORTS && kind !== KIND_QUERY && kind !== KIND_ANSWER) return true
+    const entry = conversations.of(kind, f)
     if (entry < 0) return kind === KIND_ANSWER || (f[TCP_FLAGS]! & FLAG_RST) !== 0 || open(p, port)
-    if ((entry & REPLY) !== 0 || kind === KIND_ANSWER) return answer(p, port, entry & ~REPLY, isQuery)
+    if ((entry & REPLY) !== 0) return answer(p, port, entry & ~REPLY, kind === KIND_ANSWER)
     const apps = t[entry + APPS]!
     if ((apps & 0xffff) !== app[port]) {
       t[entry + APPS] = (apps & ~0xffff) | app[port]!

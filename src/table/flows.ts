@@ -253,6 +253,7 @@ export const createFlows = (options: FlowsOptions = {}) => {
   /** Takes away entries whose time is over among the next `budget` places; returns how many went. */
   const sweep = (second: number, budget: number): number => {
     const before = count
+    if (count === 0) return 0
     for (let n = Math.min(budget, places); n > 0; n--) {
       // Backwards: what moves into the hole was looked at already
       sweepAt = (sweepAt - STRIDE) & mask

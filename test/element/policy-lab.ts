@@ -13,7 +13,6 @@ import { be16, ethernet } from '../oracle/naive-frames.js'
 import type { Packet } from './policy-model.js'
 
 export const PROTOCOLS: Record<string, number> = { icmp: 1, tcp: 6, udp: 17, other: 47 }
-const OTHER_MAC = '02:00:00:00:99:99'
 export const macOf = (port: number): string => `02:00:00:00:00:0${port}`
 
 export const packetOf = (more: Partial<Packet>): Packet => ({
@@ -46,7 +45,8 @@ const ipOf = (p: Packet, most = 65535): number[] => {
 
 /** The frame of a packet that comes from, or is for, `port`. */
 export const frameOf = (p: Packet, port: number): number[] => {
-  const source = p.forgedMac ? OTHER_MAC : macOf(port)
+  // One that differs in its first bytes or in its last ones
+  const source = p.forgedMac ? (p.sport % 2 === 0 ? `06:00:00:00:00:0${port}` : '02:00:00:00:99:99') : macOf(port)
   const destination = p.groupMac ? ALL : '02:00:00:00:77:77'
   if (p.frame === 'arp') return arpFrame({ senderMac: source, sender: p.from, target: p.to })
   if (p.frame === 'ipv6') return ethernet(destination, source, 0x86dd, new Array<number>(60).fill(0))
@@ -87,6 +87,8 @@ export const createPolicyLab = ({ capacity = 4096, seed = 1, pool = {} as PoolOp
 
   return {
     packets, ports, clock, flows, policies, denials, policy, REMOTE, put,
+    /** Counted drops by reason. */
+    drops: (): Record<string, number> => Object.fromEntries(REASONS.map((r, i) => [r.name, packets.drops[i]!])),
     /** Sends a packet in by an app's port: the number of the packet if it goes on, or why not. */
     mark: (p: Packet, port: number): number | string => {
       const n = put(p, port)

@@ -230,6 +230,7 @@ export class PolicyModel {
     const bad = this.malformed(p)
     if (bad !== OK) return bad
     if (!m.addresses.includes(p.from)) return 'app-source-forged'
+    if (typeof p.fragment !== 'number' && p.protocol === 'icmp' && ERRORS.includes(p.type)) return this.isOfEnded(p, m.app) ? 'policy-denied' : OK
     if (typeof p.fragment === 'number' || !this.mayConverse(p)) return OK
     const found = this.find(p)
     if (found === undefined) return this.opens(p) && !p.groupMac && !isGroup(p.to) ? this.open(p, m.app) : OK
@@ -251,9 +252,21 @@ export class PolicyModel {
     return 'policy-denied'
   }
 
-  private isRelated(p: Packet, mark: number): boolean {
+  /** Does a host report about a packet of a conversation that others have opened, and that may not go on? */
+  private isOfEnded(p: Packet, mark: number): boolean {
+    const q = this.quotedOf(p)
+    const found = q === undefined || q.to !== p.from ? undefined : this.find(q)
+    return found !== undefined && !found.reply && this.ownerOf(found.c.originator.address) < 0 && !this.goesOn(found.c, mark)
+  }
+
+  private quotedOf(p: Packet): Packet | undefined {
     const q = p.quoted
-    if (q === undefined || q.lacks > 0 || typeof q.fragment === 'number' || !this.mayConverse(q)) return false
+    return q === undefined || q.lacks > 0 || typeof q.fragment === 'number' || !this.mayConverse(q) ? undefined : q
+  }
+
+  private isRelated(p: Packet, mark: number): boolean {
+    const q = this.quotedOf(p)
+    if (q === undefined) return false
     if (q.from !== p.to || (mark !== 0 && q.to !== p.from)) return false
     const found = this.find(q)
     return found !== undefined && this.goesOn(found.c, mark)

@@ -54,8 +54,11 @@ const TALKS: readonly Partial<Packet>[] = [
   { from: '10.1.0.9', to: '10.0.0.3', protocol: 'tcp', sport: 5000, dport: 80 }
 ]
 
+/** What may be wrong with a packet of theirs: its frame, its MAC address, its length, the port it comes by or leaves by. */
+type Spoil = 'none' | 'cut' | 'vlan' | 'mac' | 'lacks' | 'own' | 'by' | 'at'
+
 type Step =
-  | { kind: 'talk'; who: number; reversed: boolean; tcp: string; fragment: Packet['fragment']; mark: number }
+  | { kind: 'talk'; who: number; reversed: boolean; tcp: string; fragment: Packet['fragment']; mark: number; spoil: Spoil }
   | { kind: 'sent'; by: number; packet: Packet; at: number; lost: boolean }
   | { kind: 'arrived'; packet: Packet; mark: number; at: number }
   | { kind: 'again'; back: number; reversed: boolean; tcp: string; sport: number }
@@ -94,7 +97,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constant('talk' as const), who: fc.nat(TALKS.length - 1), reversed: fc.boolean(),
       tcp: fc.constantFrom('S', 'S', 'SA', 'A', 'A', 'A', 'A', 'FA', 'R'), fragment: often<Packet['fragment']>('none', 6, 'first', 185, 185, 2),
-      mark: often(-1, 20, 0, 11, 12)
+      mark: often(-1, 20, 0, 11, 12), spoil: often<Spoil>('none', 20, 'cut', 'vlan', 'mac', 'lacks', 'own', 'by', 'at')
     })
   },
   // The same ends again, mostly the other way
@@ -211,6 +214,19 @@ class Run {
     else if (this.model.members.has(by)) this.sent(p, by, at, false)
   }
 
+  private spoilt(p: Packet, { spoil, mark }: Step & { kind: 'talk' }): void {
+    switch (spoil) {
+      case 'cut':
+      case 'vlan': return this.between({ ...p, frame: spoil }, mark)
+      case 'mac': return this.between({ ...p, forgedMac: true }, mark)
+      case 'lacks': return this.between({ ...p, lacks: 1 }, mark)
+      case 'own': return this.arrived({ ...p, own: true }, 0, PORT_OF[p.to] ?? 1)
+      case 'by': return this.model.members.has(4) ? this.sent(p, 4, PORT_OF[p.to] ?? 0, false) : undefined
+      case 'at': return PORT_OF[p.from] === undefined ? this.arrived(p, REMOTE[p.from] ?? 0, 4) : this.arrived(p, 0, PORT_OF[p.to] ?? 4)
+      case 'none': return this.between(p, mark)
+    }
+  }
+
   step(s: Step): void {
     switch (s.kind) {
       case 'sent':
@@ -229,7 +245,7 @@ class Run {
       case 'talk': {
         const p = packetOf({ ...TALKS[s.who]!, tcp: s.tcp, fragment: s.fragment })
         const one = s.reversed ? answerOf(p, true, s.tcp, 0) : p
-        this.between(one, s.mark)
+        this.spoilt(one, s)
         if (s.fragment === 'first') this.between({ ...one, fragment: 185 }, -1)
         break
       }

@@ -278,12 +278,28 @@ test('ICMP errors about conversations that may go on', (t) => {
   }
 })
 
+test('what a host reports of a conversation that others have opened, and that was ended', (t) => {
+  for (const p of [{}, { protocol: 'udp' as const }, { protocol: 'icmp' as const }]) {
+    const lab = cell([11, 12, 'tcp'], [11, 12, 'udp'], [11, 12, 'icmp'])
+    const call = { ...CALL_IN, ...p }
+    t.is(pass(lab, errorOf(B, call)), 'ok', 'decided elsewhere')
+    t.is(pass(lab, call), 'ok')
+    t.is(pass(lab, errorOf(B, call)), 'ok')
+    forbid(lab, 11, 12, packetOf(call).protocol)
+    t.is(pass(lab, errorOf(B, call)), 'source policy-denied')
+    const [denied] = lab.denials.list()
+    t.deepEqual([denied!.from, denied!.to, denied!.protocol, denied!.port], [11, 12, PROTOCOLS[packetOf(call).protocol], p.protocol === 'icmp' ? 0 : 80])
+    t.is(pass(lab, { ...errorOf(B, call), quoted: packetOf({ ...call, to: C }) }), 'ok', 'of what it has not got it can tell nobody')
+  }
+})
+
 test('an app can only speak of its own conversations', (t) => {
   const lab = cell([11, 12, 'tcp'])
   t.is(pass(lab, CALL), 'ok')
   t.is(pass(lab, errorOf(C, CALL)), 'policy-denied')
   t.is(pass(lab, errorOf(FAR_B, CALL)), 'policy-denied')
   t.is(pass(lab, errorOf(ROUTER, CALL)), 'ok')
+  t.is(pass(lab, { ...errorOf(ROUTER, CALL), to: C }), 'policy-unmarked', 'to a host that has not sent it')
 })
 
 test('fragments follow their first one, which is known by its ports', (t) => {
@@ -351,6 +367,110 @@ test('a row of the pool that has become another packet is not taken for the one 
     t.is(copy, again)
     t.not(lab.admit(copy, 3), 'ok')
     lab.packets.transmitted(original)
+  }
+})
+
+/** A connection between two hosts here: what follows of it is let in by comparison. */
+const settled = (lab: PolicyLab, call: Partial<Packet>): void => {
+  for (const p of [call, back(call, { tcp: 'SA' }), { ...call, tcp: 'A' }, back(call, { tcp: 'A' }), { ...call, tcp: 'A' }]) pass(lab, p)
+}
+
+test('of the packets marked before, none is taken for the last one', (t) => {
+  const lab = cell([11, 12, 'tcp'], [11, 13, 'tcp'])
+  settled(lab, CALL)
+  settled(lab, { ...CALL, to: C })
+  const first = lab.mark(packetOf({ ...CALL, tcp: 'A' }), 1) as number
+  const second = lab.mark(packetOf({ ...CALL, to: C, tcp: 'A' }), 1) as number
+  lab.packets.transmitted(second)
+  const copy = lab.packets.copy(first)
+  t.is(copy, second, 'the same row')
+  t.is(lab.admit(copy, 4), 'app-address-foreign')
+  t.is(lab.admit(first, 3), 'ok')
+})
+
+test('a piece in the row of the packet it was cut from is looked at: the others follow it', (t) => {
+  const lab = cell([11, 12, 'udp'])
+  const call: Partial<Packet> = { ...CALL, protocol: 'udp' }
+  for (const p of [call, back(call), call, back(call)]) t.is(pass(lab, p), 'ok')
+  const { packets } = lab
+  const n = lab.put(packetOf(call), 1)
+  packets.length[n] = packets.length[n]! + 100
+  t.true(lab.policy.mark(n, 1))
+  const pieces = (['first', 185] as const).map((fragment) => {
+    const frame = frameOf(packetOf({ ...call, fragment }), 1)
+    // A piece of a piece: the first row is free again when it is made
+    const between = packets.piece(n, frame.length)
+    return { frame, between }
+  })
+  packets.merged(n)
+  for (const [i, { frame, between }] of pieces.entries()) {
+    const p = packets.piece(between, frame.length)
+    if (i === 0) t.is(p, n)
+    packets.bytes.set(frame, packets.start[p]!)
+    packets.merged(between)
+    t.is(lab.admit(p, 3), 'ok')
+  }
+})
+
+test('marked, and then its conversation goes: decided anew', (t) => {
+  const lab = cell([11, 12, 'tcp'])
+  settled(lab, CALL)
+  const n = lab.mark(packetOf({ ...CALL, tcp: 'A' }), 1) as number
+  let entry = -1
+  lab.flows.forEach(lab.clock.second, (e) => { entry = e })
+  lab.flows.remove(entry)
+  t.is(lab.admit(n, 3), 'ok')
+  t.deepEqual(lab.conversations().map((c) => c.split(' ')[3]), ['midstream'])
+})
+
+test('what is wrong in a known conversation is dropped, too', (t) => {
+  for (const [more, reason] of [
+    [{ forgedMac: true, sport: 1000 }, 'source app-source-forged'], [{ frame: 'cut' }, 'source ip-truncated'], [{ lacks: 1 }, 'source tcp-malformed'],
+    [{ frame: 'vlan' }, 'source app-not-ip'], [{ frame: 'ihl' }, 'source ip-header-invalid']
+  ] as const) {
+    const lab = cell([11, 12, 'tcp'])
+    settled(lab, CALL)
+    t.is(pass(lab, { ...CALL, tcp: 'A', ...more }), reason)
+  }
+  const lab = cell([11, 12, 'tcp'])
+  settled(lab, CALL)
+  t.is(lab.mark(packetOf({ ...CALL, tcp: 'A' }), 4), 'app-source-forged', 'by the port of another host')
+  t.is(lab.admit(lab.arrive(packetOf({ ...CALL, tcp: 'A' }), 0), 3), 'app-source-forged', 'by a port of no app')
+  t.is(lab.admit(lab.arrive(packetOf(back(CALL, { tcp: 'A' })), 0), 1), 'app-source-forged')
+  t.is(lab.admit(lab.arrive(packetOf(back(CALL, { tcp: 'A' })), 11), 1), 'app-source-forged')
+  t.is(lab.admit(lab.arrive(packetOf({ ...CALL, tcp: 'A' }), 11), 4), 'app-address-foreign')
+})
+
+test('a total length below that of the header', (t) => {
+  const lab = cell([11, 12, 'tcp'])
+  const n = lab.put(packetOf(CALL), 1)
+  lab.packets.view.setUint16(lab.packets.start[n]! + 16, 19)
+  t.false(lab.policy.mark(n, 1))
+  t.is(lab.drops()['ip-header-invalid'], 1)
+})
+
+test('a RST turns no conversation round', (t) => {
+  const lab = cell([11, 12, 'tcp'], [12, 11, 'tcp', 1000])
+  t.is(pass(lab, CALL_IN), 'ok')
+  const before = lab.conversations()
+  forbid(lab, 11, 12, 'tcp')
+  t.is(pass(lab, back(CALL_IN, { tcp: 'R' })), 'ok', 'it may go: app 12 may reach that port')
+  t.deepEqual(lab.conversations(), before)
+  t.is(pass(lab, back(CALL_IN, { tcp: 'A' })), 'ok')
+  t.notDeepEqual(lab.conversations(), before)
+})
+
+test('an address that moves to another port', (t) => {
+  const lab = cell([11, 12, 'tcp'])
+  settled(lab, CALL)
+  forbid(lab, 11, 12, 'tcp')
+  t.is(pass(lab, { ...CALL, tcp: 'A' }), 'policy-denied')
+  lab.setPort(3, 12, ['10.0.0.33'])
+  lab.setPort(4, 12, [B])
+  allow(lab, 11, 12, 'tcp')
+  for (let i = 0; i < 3; i++) {
+    t.is(lab.admit(lab.mark(packetOf({ ...CALL, tcp: 'A' }), 1) as number, 4), 'ok')
+    t.is(lab.admit(lab.mark(packetOf({ ...CALL, tcp: 'A' }), 1) as number, 3), 'app-address-foreign')
   }
 })
 
