@@ -8,10 +8,10 @@
  */
 import type { Packets } from '../core/packets.js'
 import { F_NEEDS_CSUM } from '../core/packets.js'
-import type { Ports } from '../core/ports.js'
+import { P_UP, type Ports } from '../core/ports.js'
 import { GSO_ECN, GSO_TCPV4, GSO_TCPV6 } from '../core/layout.js'
 import {
-  ECN_INVALID, NO_BUFFER, OK, VXLAN_INNER_MALFORMED, VXLAN_INNER_VLAN, VXLAN_OWN_SOURCE, VXLAN_STATION_ELSEWHERE, VXLAN_TRUNCATED,
+  ECN_INVALID, NO_BUFFER, OK, PORT_DOWN, VXLAN_INNER_MALFORMED, VXLAN_INNER_VLAN, VXLAN_OWN_SOURCE, VXLAN_STATION_ELSEWHERE, VXLAN_TRUNCATED,
   VXLAN_VNI_UNKNOWN
 } from '../reason.js'
 import { FDB_FULL, FDB_MOVED, FDB_STICKY, type Fdb } from '../table/fdb.js'
@@ -185,6 +185,10 @@ export const createTunnelInput = ({
     inPort[p] = port
     if (length[p]! < ETHERNET_HEADER) {
       packets.drop(p, VXLAN_INNER_MALFORMED)
+      return
+    }
+    if ((ports.state[port]! & P_UP) === 0) { // and nothing is learned
+      packets.drop(p, PORT_DOWN)
       return
     }
     const f = tunnels.flags[t]!

@@ -132,7 +132,8 @@ export const createTapwayVtep = async (plan: VtepPlan): Promise<TapwayVtep> => {
     },
     fdb: () => instance.json<FdbRow[]>('fdb', 'show'),
     misses: async () => {
-      await instance.json('stats') // an answer comes behind what was told before it
+      await instance.json('stats') // an answer comes behind what was told before it, but by another pipe; and five a second are told at most
+      await new Promise((resolve) => { setTimeout(resolve, 250) })
       const log = program.stderr.slice(heard)
       heard += log.length
       return [...log.matchAll(MISS)].map(([, tunnel, address]) => `${tunnel} ${address}`)
