@@ -1,7 +1,10 @@
 /** The tunnel's own forwarding table: what is learned, what moves, what is refused and what ages, against the kernel's. */
 import test from 'ava'
 import { datagram } from './datagram.js'
-import { A, B, C, D, FLOOD, UNDERLAY, command, hello, peer, plain, send, show, toPeer2, vtep, type Step } from './plan.js'
+import {
+  A, B, C, D, FLOOD, LOCAL, UNDERLAY, UNDERLAY_MAC, command, deviates, hello, peer, peerMac, plain, send, show, toPeer2, vtep,
+  type Step
+} from './plan.js'
 import { scenarios } from './scenario.js'
 
 const heard = (station: string, from: number): Step =>
@@ -71,6 +74,9 @@ scenarios(test, [
     plan: toPeer2(withEntry),
     steps: [
       heard(B, 3), heard(C, 4), show, command('link set vx0 down'), show, toB,
+      deviates('the socket of a port that is down stays open', heard(B, 3), [
+        `u0 ${UNDERLAY_MAC} > ${peerMac(3)} ${LOCAL} > ${peer(3)} ttl 64 tos 0xc0 len 124 icmp 3/3 rest 0.0.0.0`
+      ], []),
       command('link set vx0 up'), show, toB
     ]
   },
