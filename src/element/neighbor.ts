@@ -11,8 +11,9 @@ import { NEIGH_FAILED, NEIGH_TABLE_FULL, PORT_DOWN } from '../reason.js'
 import type { Interfaces } from '../table/interfaces.js'
 import type { Neighbors } from '../table/neighbors.js'
 import {
-  NUD_CONNECTED, NUD_DELAY, NUD_FAILED, NUD_IN_TIMER, NUD_INCOMPLETE, NUD_NOARP, NUD_PERMANENT, NUD_PROBE, NUD_REACHABLE,
-  NUD_STALE, NUD_VALID, TIMER_GRAIN
+  NEIGH_ADD, NEIGH_CHANGE, NEIGH_EXISTS, NEIGH_FULL, NEIGH_INVALID, NEIGH_NOT_FOUND, NEIGH_OK, NO_MAC, NUD_CONNECTED,
+  NUD_DELAY, NUD_FAILED, NUD_IN_TIMER, NUD_INCOMPLETE, NUD_NOARP, NUD_PERMANENT, NUD_PROBE, NUD_REACHABLE, NUD_STALE,
+  NUD_VALID, TIMER_GRAIN
 } from '../table/neighbors.js'
 import { ARP_REQUEST } from '../wire/arp.js'
 import { ETHERNET_HEADER, ETHERTYPE_IPV4, writeEthernet } from '../wire/ethernet.js'
@@ -45,22 +46,6 @@ export type NeighborParameters = typeof NEIGHBOR_DEFAULTS
 /** Flags of `update`, as in linux net/neighbour.h: the MAC address may replace another; the change is an administrator's. */
 export const NEIGH_UPDATE_OVERRIDE = 1
 export const NEIGH_UPDATE_ADMIN = 2
-
-/** What `set` does about an existing and a missing entry: `ip neigh add`, `replace`, `change`. */
-export const NEIGH_ADD = 0
-export const NEIGH_REPLACE = 1
-export const NEIGH_CHANGE = 2
-
-/** Answers of `set` and `remove`. */
-export const NEIGH_OK = 0
-export const NEIGH_EXISTS = 1
-export const NEIGH_NOT_FOUND = 2
-export const NEIGH_FULL = 3
-/** A state that cannot be set by hand, or one that needs a MAC address and has none. */
-export const NEIGH_INVALID = 4
-
-/** Stands for "no MAC address given" in place of its high half. */
-export const NO_MAC = -1
 
 const SETTABLE = NUD_VALID | NUD_FAILED
 

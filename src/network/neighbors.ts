@@ -1,7 +1,7 @@
 /** Operations on neighbours, those of routers and bridges and those of VXLAN ports, and their rows (ip-neighbour(8)). */
 import {
   NEIGH_ADD, NEIGH_CHANGE, NEIGH_EXISTS, NEIGH_FULL, NEIGH_INVALID, NEIGH_NOT_FOUND, NEIGH_REPLACE, NO_MAC
-} from '../element/neighbor.js'
+} from '../table/neighbors.js'
 import type { Engine } from '../engine/engine.js'
 import * as nud from '../table/neighbors.js'
 import * as ip4 from '../wire/ip4.js'

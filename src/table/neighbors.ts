@@ -28,6 +28,22 @@ export const NUD_VALID = NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE |
 /** States in which it is used without doubt. */
 export const NUD_CONNECTED = NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE
 
+/** What `set` does about an existing and a missing entry: `ip neigh add`, `replace`, `change`. */
+export const NEIGH_ADD = 0
+export const NEIGH_REPLACE = 1
+export const NEIGH_CHANGE = 2
+
+/** Answers of `set` and `remove`. */
+export const NEIGH_OK = 0
+export const NEIGH_EXISTS = 1
+export const NEIGH_NOT_FOUND = 2
+export const NEIGH_FULL = 3
+/** A state that cannot be set by hand, or one that needs a MAC address and has none. */
+export const NEIGH_INVALID = 4
+
+/** Stands for "no MAC address given" in place of its high half. */
+export const NO_MAC = -1
+
 /** Entry flag: learned by a control plane, not subject to garbage collection (linux/neighbour.h NTF_EXT_LEARNED). */
 export const NTF_EXT_LEARNED = 16
 

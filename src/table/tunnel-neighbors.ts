@@ -7,24 +7,9 @@
  * Rows are stable as long as the entry lives. Policy when full (`capacity` entries, all tunnels together): a new entry is refused.
  */
 import {
-  NUD_DELAY, NUD_FAILED, NUD_NONE, NUD_NOARP, NUD_PERMANENT, NUD_PROBE, NUD_REACHABLE, NUD_STALE, NUD_VALID
+  NEIGH_ADD, NEIGH_CHANGE, NEIGH_EXISTS, NEIGH_FULL, NEIGH_INVALID, NEIGH_NOT_FOUND, NEIGH_OK, NO_MAC, NUD_DELAY, NUD_FAILED,
+  NUD_NONE, NUD_NOARP, NUD_PERMANENT, NUD_PROBE, NUD_REACHABLE, NUD_STALE, NUD_VALID
 } from './neighbors.js'
-
-/** What `set` does about an existing and a missing entry: `ip neigh add`, `replace`, `change`. Numbers as in element/neighbor.ts. */
-export const NEIGH_ADD = 0
-export const NEIGH_REPLACE = 1
-export const NEIGH_CHANGE = 2
-
-/** Answers of `set` and `remove`. Numbers as in element/neighbor.ts. */
-export const NEIGH_OK = 0
-export const NEIGH_EXISTS = 1
-export const NEIGH_NOT_FOUND = 2
-export const NEIGH_FULL = 3
-/** A state that cannot be set by hand, or one that needs a MAC address and has none. */
-export const NEIGH_INVALID = 4
-
-/** Stands for "no MAC address given" in place of its high half. */
-export const NO_MAC = -1
 
 /** Milliseconds an entry set reachable stays so (net.ipv4.neigh.default.base_reachable_time_ms). */
 export const REACHABLE_TIME_MS = 30_000

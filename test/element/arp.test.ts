@@ -1,7 +1,6 @@
 import test from 'ava'
 import fc from 'fast-check'
-import { NUD_DELAY, NUD_INCOMPLETE, NUD_PERMANENT, NUD_REACHABLE, NUD_STALE } from '../../src/table/neighbors.js'
-import { NEIGH_ADD } from '../../src/element/neighbor.js'
+import { NEIGH_ADD, NUD_DELAY, NUD_INCOMPLETE, NUD_PERMANENT, NUD_REACHABLE, NUD_STALE } from '../../src/table/neighbors.js'
 import { BROADCAST, FAR_MAC, PORT0, ROUTER_MAC, ZERO, arpFrame, arpLab, hex, ip, mac, macHex, outstanding } from '../helpers/arp-lab.js'
 
 const A = '02:42:0a:01:01:02'
