@@ -2,43 +2,29 @@
  * Where packets reach an app: what no policy allows is denied. Let in are packets of conversations that may go on, in both directions; ICMP
  * errors about them; and what a policy allows, which opens a conversation. A SYN is never an answer: nobody is connected to who may not be.
  */
-import type { Packets } from '../core/packets.js'
 import { F_OWN } from '../core/packets.js'
 import {
   APP_ADDRESS_FOREIGN, APP_NOT_IP, APP_SOURCE_FORGED, FLOW_TABLE_FULL, OK, POLICY_DENIED, POLICY_FRAGMENT, POLICY_UNMARKED
 } from '../reason.js'
-import type { AppPorts } from '../table/app-ports.js'
-import type { Denials } from '../table/denials.js'
 import { isSyn } from '../table/flow-states.js'
-import { APPS, GENERATION, REPLY, ROWS, STAMP, TCP_EVENTS, type Flows } from '../table/flows.js'
+import { APPS, GENERATION, REPLY, ROWS, STAMP, TCP_EVENTS } from '../table/flows.js'
 import type { FragmentDecisions } from '../table/fragment-decisions.js'
-import type { Policies } from '../table/policies.js'
-import { ETHERNET_HEADER } from '../wire/ethernet.js'
+import { ETHERNET_HEADER, ETHERTYPE_ARP_LE, ETHERTYPE_IPV4_LE } from '../wire/ethernet.js'
 import { PROTOCOL_TCP, PROTOCOL_UDP } from '../wire/ipv4.js'
 import { FLAG_RST } from '../wire/tcp.js'
-import type { Conversations } from './policy-conversations.js'
 import {
-  ARP_LE, DESTINATION, FIRST, FRAGMENT_LE, IDENTITY, IPV4_LE, isGroupAddress, KIND_ANSWER, KIND_ERROR, KIND_LATER, KIND_OTHER, KIND_PORTS,
-  KIND_QUERY, OFFSET, PORTS, PROTOCOL, SOURCE, TCP_FLAGS, TO_PORT, type PolicyHeaders
+  DESTINATION, FIRST, FRAGMENT_LE, IDENTITY, isGroupAddress, KIND_ANSWER, KIND_ERROR, KIND_LATER, KIND_OTHER, KIND_PORTS,
+  KIND_QUERY, OFFSET, PORTS, PROTOCOL, SOURCE, TCP_FLAGS, TO_PORT
 } from './policy-headers.js'
-import { TCP_PACKET, UDP_PACKET } from './policy-source.js'
+import { TCP_PACKET, UDP_PACKET, type PolicySourceParts } from './policy-source.js'
 
 /** A mark's app id; the other bits of a group policy are of no concern here. */
 const APP_MASK = 0xffff
 /** Fragments that begin before this offset, in units of 8 bytes, lie over the TCP header (RFC 3128). */
 const BEHIND_TCP_HEADER = 3
 
-export interface PolicyDestinationParts {
-  packets: Packets
-  app: Int32Array
-  appPorts: AppPorts
-  policies: Policies
-  flows: Flows
+export interface PolicyDestinationParts extends PolicySourceParts {
   fragments: FragmentDecisions
-  denials: Denials
-  headers: PolicyHeaders
-  conversations: Conversations
-  clock: { now: number; second: number }
 }
 
 export const createPolicyDestination = (parts: PolicyDestinationParts) => {
@@ -130,8 +116,8 @@ export const createPolicyDestination = (parts: PolicyDestinationParts) => {
   const admitSlow = (p: number, port: number): boolean => {
     if ((packetFlags[p]! & F_OWN) !== 0) return true
     const type = u16[(start[p]! + 12) >> 1]!
-    if (type === ARP_LE) return true
-    if (type !== IPV4_LE) {
+    if (type === ETHERTYPE_ARP_LE) return true
+    if (type !== ETHERTYPE_IPV4_LE) {
       packets.drop(p, APP_NOT_IP)
       return false
     }
@@ -167,7 +153,7 @@ export const createPolicyDestination = (parts: PolicyDestinationParts) => {
     const head = i32[w + 3]!
     const total = ((head >>> 8) & 0xff00) | (head >>> 24)
     if (
-      total + ETHERNET_HEADER > length[p]! || i32[w + 2]! >>> 16 !== IPV4_LE || (head & 0xff) !== 0x45 || (i32[w + 4]! & FRAGMENT_LE) !== 0
+      total + ETHERNET_HEADER > length[p]! || i32[w + 2]! >>> 16 !== ETHERTYPE_IPV4_LE || (head & 0xff) !== 0x45 || (i32[w + 4]! & FRAGMENT_LE) !== 0
     ) return admitSlow(p, port)
     const protocol = (i32[w + 5]! >>> 8) & 0xff
     const isPlain = protocol === PROTOCOL_TCP ? total >= TCP_PACKET && ((i32[w + 11]! >>> 8) & TCP_EVENTS) === 0

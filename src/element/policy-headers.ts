@@ -10,9 +10,6 @@ import * as ipv4 from '../wire/ipv4.js'
 import * as tcp from '../wire/tcp.js'
 import { UDP_HEADER } from '../wire/udp.js'
 
-/** EtherTypes as a little-endian load sees them. */
-export const IPV4_LE = 0x0008
-export const ARP_LE = 0x0608
 /** Of the header's second word: more fragments, fragment offset. */
 export const FRAGMENT_LE = 0xff3f0000 | 0
 export const MF_LE = 0x00200000

@@ -11,12 +11,12 @@ import { isSyn } from '../table/flow-states.js'
 import { APPS, GENERATION, REPLY, ROWS, STAMP, TCP_EVENTS, type Flows } from '../table/flows.js'
 import type { Policies } from '../table/policies.js'
 import * as arp from '../wire/arp.js'
-import { ETHERNET_HEADER } from '../wire/ethernet.js'
+import { ETHERNET_HEADER, ETHERTYPE_ARP_LE, ETHERTYPE_IPV4_LE } from '../wire/ethernet.js'
 import { PROTOCOL_TCP, PROTOCOL_UDP } from '../wire/ipv4.js'
 import { FLAG_RST } from '../wire/tcp.js'
 import type { Conversations } from './policy-conversations.js'
 import {
-  ARP_LE, DESTINATION, FRAGMENT_LE, IPV4_LE, isGroupAddress, KIND_ANSWER, KIND_ERROR, KIND_PORTS, KIND_QUERY, PORTS, PROTOCOL, SOURCE, TCP_FLAGS, TO_PORT,
+  DESTINATION, FRAGMENT_LE, isGroupAddress, KIND_ANSWER, KIND_ERROR, KIND_PORTS, KIND_QUERY, PORTS, PROTOCOL, SOURCE, TCP_FLAGS, TO_PORT,
   type PolicyHeaders
 } from './policy-headers.js'
 
@@ -119,8 +119,8 @@ export const createPolicySource = (parts: PolicySourceParts) => {
     const tail = i32[w + 2]!
     if (i32[w + 1] !== macHead[port] || ((tail ^ macTail[port]!) & 0xffff) !== 0) return drop(p, APP_SOURCE_FORGED)
     const type = tail >>> 16
-    if (type === ARP_LE) return markArp(p, port)
-    if (type !== IPV4_LE) return drop(p, APP_NOT_IP)
+    if (type === ETHERTYPE_ARP_LE) return markArp(p, port)
+    if (type !== ETHERTYPE_IPV4_LE) return drop(p, APP_NOT_IP)
     const kind = headers.look(p)
     if (kind < 0) return drop(p, -1 - kind)
     const source = f[SOURCE]!

@@ -20,18 +20,15 @@ import {
   T_DROP_INNER_VLAN, T_GBP, T_LEARNING, TC_FULL, TC_MOVED, TUNNEL_CELLS, type Tunnels
 } from '../table/tunnels.js'
 import { fold, sumBytes, updateChecksum } from '../wire/checksum.js'
-import { ETHERNET_HEADER, VLAN_TAG } from '../wire/ethernet.js'
+import {
+  ETHERNET_HEADER, ETHERTYPE_IPV4_LE, ETHERTYPE_IPV6_LE, ETHERTYPE_QINQ_LE, ETHERTYPE_VLAN_LE, VLAN_TAG
+} from '../wire/ethernet.js'
 import * as ipv4 from '../wire/ipv4.js'
 import * as tcp from '../wire/tcp.js'
 import * as udp from '../wire/udp.js'
 import * as vxlan from '../wire/vxlan.js'
 
 const { VXLAN_HEADER } = vxlan
-/** EtherTypes as a little-endian load sees them. */
-const IPV4_LE = 0x0008
-const IPV6_LE = 0xdd86
-const VLAN_LE = 0x0081
-const QINQ_LE = 0xa888
 const IPV6_HEADER = 40
 const MAX_TAGS = 2
 
@@ -116,8 +113,8 @@ export const createTunnelInput = ({
   const decapsulateEcn = (p: number, outer: number): boolean => {
     const o = start[p]! + ETHERNET_HEADER
     const type = u16[(o - 2) >> 1]!
-    const v4 = type === IPV4_LE
-    if (!v4 && type !== IPV6_LE) return true
+    const v4 = type === ETHERTYPE_IPV4_LE
+    if (!v4 && type !== ETHERTYPE_IPV6_LE) return true
     if (length[p]! < ETHERNET_HEADER + (v4 ? ipv4.IPV4_HEADER : IPV6_HEADER)) return outer !== ECN_CE
     const inner = (v4 ? bytes[o + ipv4.OFF_TOS]! : bytes[o + 1]! >>> 4) & ECN_MASK
     if (inner === 0) return outer !== ECN_CE
@@ -140,20 +137,20 @@ export const createTunnelInput = ({
     const end = at + length[p]!
     let o = at + ETHERNET_HEADER
     let type = u16[(o - 2) >> 1]!
-    while ((type === VLAN_LE || type === QINQ_LE) && o < at + ETHERNET_HEADER + MAX_TAGS * VLAN_TAG && o + VLAN_TAG <= end) {
+    while ((type === ETHERTYPE_VLAN_LE || type === ETHERTYPE_QINQ_LE) && o < at + ETHERNET_HEADER + MAX_TAGS * VLAN_TAG && o + VLAN_TAG <= end) {
       type = u16[(o + 2) >> 1]!
       o += VLAN_TAG
     }
     let l4 = 0
     let protocol = 0
     let sum = 0
-    if (type === IPV4_LE) {
+    if (type === ETHERTYPE_IPV4_LE) {
       if (o + ipv4.IPV4_HEADER > end || bytes[o]! >>> 4 !== 4) return
       if ((view.getUint16(o + ipv4.OFF_FLAGS_FRAGMENT) & (ipv4.FLAG_MF | ipv4.FRAGMENT_MASK)) !== 0) return
       l4 = o + ipv4.headerLength(view, o)
       protocol = bytes[o + ipv4.OFF_PROTOCOL]!
       sum = sumBytes(view, o + ipv4.OFF_SOURCE, 8, protocol + o + ipv4.totalLength(view, o) - l4)
-    } else if (type === IPV6_LE) {
+    } else if (type === ETHERTYPE_IPV6_LE) {
       if (o + IPV6_HEADER > end) return
       l4 = o + IPV6_HEADER
       protocol = bytes[o + 6]!
@@ -173,7 +170,7 @@ export const createTunnelInput = ({
     const segment = most - header
     if (header < l4 - at + tcp.TCP_HEADER || at + header > end || segment <= 0) return
     const isCwr = (bytes[l4 + tcp.OFF_FLAGS]! & tcp.FLAG_CWR) !== 0
-    gsoType[p] = (type === IPV4_LE ? GSO_TCPV4 : GSO_TCPV6) | (isCwr ? GSO_ECN : 0)
+    gsoType[p] = (type === ETHERTYPE_IPV4_LE ? GSO_TCPV4 : GSO_TCPV6) | (isCwr ? GSO_ECN : 0)
     gsoSize[p] = segment
     headerLength[p] = header
   }
@@ -207,7 +204,7 @@ export const createTunnelInput = ({
     }
     if ((f & T_DROP_INNER_VLAN) !== 0) {
       const type = u16[(at + 12) >> 1]!
-      if (type === VLAN_LE || type === QINQ_LE) {
+      if (type === ETHERTYPE_VLAN_LE || type === ETHERTYPE_QINQ_LE) {
         packets.drop(p, VXLAN_INNER_VLAN)
         return
       }

@@ -15,16 +15,11 @@ import type { Remotes } from '../table/remotes.js'
 import {
   DF_INHERIT, DF_SET, INHERIT, OVERHEAD_4, OVERHEAD_6, T_GBP, T_GSO, T_L2MISS, T_PROXY, TC_L2MISS, TUNNEL_CELLS, type Tunnels
 } from '../table/tunnels.js'
-import { ETHERNET_HEADER, VLAN_TAG } from '../wire/ethernet.js'
+import {
+  ETHERNET_HEADER, ETHERTYPE_ARP_LE, ETHERTYPE_IPV4_LE, ETHERTYPE_IPV6_LE, ETHERTYPE_QINQ_LE, ETHERTYPE_VLAN_LE, VLAN_TAG
+} from '../wire/ethernet.js'
 import * as ipv4 from '../wire/ipv4.js'
 import * as vxlan from '../wire/vxlan.js'
-
-/** EtherTypes as a little-endian load sees them. */
-const ARP_LE = 0x0608
-const IPV4_LE = 0x0008
-const IPV6_LE = 0xdd86
-const VLAN_LE = 0x0081
-const QINQ_LE = 0xa888
 
 /** Of a path that nobody has told anything about. */
 const MAX_MTU = 65535
@@ -70,14 +65,14 @@ export const createTunnelOutput = ({
     const at = start[p]!
     type = u16[(at + 12) >> 1]!
     o = at + ETHERNET_HEADER
-    tagged = type === VLAN_LE || type === QINQ_LE
-    while ((type === VLAN_LE || type === QINQ_LE) && o + 4 <= at + length[p]! && o < at + 22) {
+    tagged = type === ETHERTYPE_VLAN_LE || type === ETHERTYPE_QINQ_LE
+    while ((type === ETHERTYPE_VLAN_LE || type === ETHERTYPE_QINQ_LE) && o + 4 <= at + length[p]! && o < at + 22) {
       type = u16[(o + 2) >> 1]!
       o += VLAN_TAG
     }
     // Too short for its header: nothing that can be read
     const end = at + length[p]!
-    if ((type === IPV4_LE && o + ipv4.IPV4_HEADER > end) || (type === IPV6_LE && o + 40 > end)) type = 0
+    if ((type === ETHERTYPE_IPV4_LE && o + ipv4.IPV4_HEADER > end) || (type === ETHERTYPE_IPV6_LE && o + 40 > end)) type = 0
   }
 
   const mix = (h: number, word: number): number => {
@@ -89,7 +84,7 @@ export const createTunnelOutput = ({
   const flowHash = (p: number): number => {
     const end = start[p]! + length[p]!
     let h = type ^ (tagged ? u16[(start[p]! + 14) >> 1]! << 16 : 0)
-    if (type === IPV4_LE) {
+    if (type === ETHERTYPE_IPV4_LE) {
       const w = o >> 2
       h = mix(mix(h, i32[w + 3]!), i32[w + 4]!)
       const protocol = bytes[o + ipv4.OFF_PROTOCOL]!
@@ -97,7 +92,7 @@ export const createTunnelOutput = ({
       const l4 = o + ipv4.headerLength(view, o)
       const whole = (view.getUint16(o + ipv4.OFF_FLAGS_FRAGMENT) & (ipv4.FLAG_MF | ipv4.FRAGMENT_MASK)) === 0
       if (whole && (protocol === ipv4.PROTOCOL_TCP || protocol === ipv4.PROTOCOL_UDP) && l4 + 4 <= end) h = mix(h, i32[l4 >> 2]!)
-    } else if (type === IPV6_LE) {
+    } else if (type === ETHERTYPE_IPV6_LE) {
       for (let w = (o >> 2) + 2; w < (o >> 2) + 10; w++) h = mix(h, i32[w]!)
       const protocol = bytes[o + 6]!
       h = mix(h, protocol)
@@ -110,10 +105,10 @@ export const createTunnelOutput = ({
   const ttlTosOf = (t: number): number => {
     let innerTos = 0
     let innerTtl = 0
-    if (type === IPV4_LE) {
+    if (type === ETHERTYPE_IPV4_LE) {
       innerTos = bytes[o + ipv4.OFF_TOS]!
       innerTtl = bytes[o + ipv4.OFF_TTL]!
-    } else if (type === IPV6_LE) {
+    } else if (type === ETHERTYPE_IPV6_LE) {
       innerTos = ((bytes[o]! & 15) << 4) | (bytes[o + 1]! >>> 4)
       innerTtl = bytes[o + 7]!
     }
@@ -124,7 +119,7 @@ export const createTunnelOutput = ({
   }
 
   const isDontFragment = (): boolean =>
-    !tagged && (type === IPV6_LE || (type === IPV4_LE && (view.getUint16(o + ipv4.OFF_FLAGS_FRAGMENT) & ipv4.FLAG_DF) !== 0))
+    !tagged && (type === ETHERTYPE_IPV6_LE || (type === ETHERTYPE_IPV4_LE && (view.getUint16(o + ipv4.OFF_FLAGS_FRAGMENT) & ipv4.FLAG_DF) !== 0))
 
   /** Largest IP packet in the tunnel to a peer that the underlay's path takes, where it has told. */
   const pathMtuTo = (t: number, r: number): number => {
@@ -177,7 +172,7 @@ export const createTunnelOutput = ({
   return (p: number, port: number): void => {
     const t = layer3[port]!
     const at = start[p]!
-    if (u16[(at + 12) >> 1] === ARP_LE) {
+    if (u16[(at + 12) >> 1] === ETHERTYPE_ARP_LE) {
       if ((flags[t]! & T_PROXY) !== 0) {
         proxy(p, t)
         return

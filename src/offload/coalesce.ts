@@ -11,7 +11,7 @@ import type { Packets } from '../core/packets.js'
 import type { Ports } from '../core/ports.js'
 import { OFFLOAD_TSO4, OFFLOAD_TSO6, OFFLOAD_USO } from '../core/ports.js'
 import { GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4 } from '../core/layout.js'
-import { ETHERNET_HEADER } from '../wire/ethernet.js'
+import { ETHERNET_HEADER, ETHERTYPE_IPV4_LE, ETHERTYPE_IPV6_LE } from '../wire/ethernet.js'
 import * as ipv4 from '../wire/ipv4.js'
 import { UDP_HEADER } from '../wire/udp.js'
 import { createTcpRule, TCP4, TCP6 } from './coalesce-tcp.js'
@@ -23,9 +23,6 @@ export const MAX_RUN = 64
 /** Bytes of an IP packet. */
 const MAX_TOTAL = 65535
 
-/** EtherTypes as a little-endian load sees them. */
-const IPV4_LE = 0x0008
-const IPV6_LE = 0xdd86
 /** All of flags and fragment offset but DF, likewise. */
 const NOT_DF_LE = 0xffbf
 const IPV6_OFF_NEXT_HEADER = 6
@@ -119,10 +116,10 @@ export const createCoalescer = (packets: Packets, ports: Ports, entries: number,
       const at = start[p]!
       const type = u16[(at + 12) >> 1]!
       let needed = 0
-      if (type === IPV4_LE) {
+      if (type === ETHERTYPE_IPV4_LE) {
         const protocol = bytes[at + ETHERNET_HEADER + ipv4.OFF_PROTOCOL]!
         needed = protocol === ipv4.PROTOCOL_UDP ? OFFLOAD_USO : protocol === ipv4.PROTOCOL_TCP ? OFFLOAD_TSO4 : 0
-      } else if (type === IPV6_LE) needed = OFFLOAD_TSO6
+      } else if (type === ETHERTYPE_IPV6_LE) needed = OFFLOAD_TSO6
       return (offloads[port]! & needed) !== 0
     },
 
@@ -131,7 +128,7 @@ export const createCoalescer = (packets: Packets, ports: Ports, entries: number,
       const at = start[p]!
       let place = port << PLACE_BITS
       let l4 = at
-      if (u16[(at + 12) >> 1] === IPV4_LE) {
+      if (u16[(at + 12) >> 1] === ETHERTYPE_IPV4_LE) {
         place += bytes[at + ETHERNET_HEADER + ipv4.OFF_PROTOCOL] === ipv4.PROTOCOL_UDP ? KIND_UDP4 : KIND_TCP4
         if (bytes[at + ETHERNET_HEADER] !== IPV4_NO_OPTIONS || (u16[(at + 20) >> 1]! & NOT_DF_LE) !== 0) return closeAll(place)
         l4 += TCP4.l4

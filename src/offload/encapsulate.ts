@@ -39,16 +39,6 @@ export const createCutter = (packets: Packets, sums: Int32Array, sumRanges: (cou
   let networkSum = 0 // of the IPv4 header without what differs
   let transportSum = 0 // of pseudo-header and transport header without what differs
 
-  const networkOffset = (): number => {
-    let o = ethernet.ETHERNET_HEADER
-    let type = ethernet.etherType(view, at)
-    while ((type === ethernet.ETHERTYPE_VLAN || type === ethernet.ETHERTYPE_QINQ) && o < 22) {
-      type = view.getUint16(at + o + 2)
-      o += ethernet.VLAN_TAG
-    }
-    return o
-  }
-
   const sizeOf = (i: number): number => Math.min(size, end - headers - i * size)
   const payloadAt = (i: number): number => at + headers + i * step
 
@@ -72,7 +62,7 @@ export const createCutter = (packets: Packets, sums: Int32Array, sumRanges: (cou
       end = length[p]!
       size = gsoSize[p]!
       l4 = csumStart[p]!
-      network = networkOffset()
+      network = ethernet.networkOffset(view, at)
       isTcp = kind === GSO_TCPV4 || kind === GSO_TCPV6
       v6 = kind === GSO_TCPV6 || (kind === GSO_UDP_L4 && bytes[at + network]! >>> 4 === 6)
       const minimum = l4 + (isTcp ? tcp.TCP_HEADER : udp.UDP_HEADER)

@@ -11,7 +11,7 @@ import type { Packets } from '../core/packets.js'
 import { F_NEEDS_CSUM } from '../core/packets.js'
 import { GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4 } from '../core/layout.js'
 import { fold, sumBytes } from '../wire/checksum.js'
-import { ETHERNET_HEADER, ETHERTYPE_IPV4 } from '../wire/ethernet.js'
+import { ETHERNET_HEADER, ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from '../wire/ethernet.js'
 import * as ipv4 from '../wire/ipv4.js'
 import * as tcp from '../wire/tcp.js'
 import * as udp from '../wire/udp.js'
@@ -21,7 +21,6 @@ export const MAX_DATAGRAMS = 128
 /** UDP datagrams in one super-frame: what older kernels take (UDP_MAX_SEGMENTS). */
 const MAX_UDP_RUN = 64
 
-const ETHERTYPE_IPV6 = 0x86dd
 const IPV6_HEADER = 40
 const OTHER = 0
 const TCP = 1

@@ -25,17 +25,6 @@ export type Segmenter = ReturnType<typeof createSegmenter>
 export const createSegmenter = (packets: Packets, emit: (p: number, a: number) => void) => {
   const { view, bytes, start, length, flags, gsoType, gsoSize, csumStart, csumOffset, stride } = packets
 
-  /** Offset of the IP header from the start of the frame: behind Ethernet and VLAN tags. */
-  const networkOffset = (at: number): number => {
-    let o = ethernet.ETHERNET_HEADER
-    let type = ethernet.etherType(view, at)
-    while ((type === ethernet.ETHERTYPE_VLAN || type === ethernet.ETHERTYPE_QINQ) && o < 22) {
-      type = view.getUint16(at + o + 2)
-      o += ethernet.VLAN_TAG
-    }
-    return o
-  }
-
   /**
    * Writes the full L4 checksum where a partial one stands (VIRTIO_NET_HDR_F_NEEDS_CSUM): the field holds the
    * pseudo-header sum, so summing from csumStart to the end gives the whole. UDP's 0 becomes 0xffff (RFC 768).
@@ -62,7 +51,7 @@ export const createSegmenter = (packets: Packets, emit: (p: number, a: number) =
   const segment = (p: number, a: number): void => {
     const kind = gsoType[p]! & ~GSO_ECN
     const at = start[p]!
-    const network = networkOffset(at)
+    const network = ethernet.networkOffset(view, at)
     const v6 = kind === GSO_TCPV6 || (kind === GSO_UDP_L4 && view.getUint8(at + network) >>> 4 === 6)
     const isTcp = kind === GSO_TCPV4 || kind === GSO_TCPV6
     const l4 = csumStart[p]!

@@ -10,6 +10,7 @@ import { GSO_ECN, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, VNET_F_NEEDS_CSUM, VNET_HDR 
 import { CANNOT_SEGMENT, MTU_EXCEEDED, NO_BUFFER, PORT_DOWN } from '../reason.js'
 import { createCoalescer } from '../offload/coalesce.js'
 import { createSegmenter } from '../offload/segment.js'
+import { ETHERTYPE_QINQ_LE, ETHERTYPE_VLAN_LE, VLAN_TAG } from '../wire/ethernet.js'
 import type { Rings } from './rings.js'
 import { CTL_TX_COUNT, MAX_WRITEV_PAIRS, TX_STRIDE, TX_WRITEV } from './rings.js'
 
@@ -18,10 +19,6 @@ import { CTL_TX_COUNT, MAX_WRITEV_PAIRS, TX_STRIDE, TX_WRITEV } from './rings.js
  * tag of a tagged frame comes on top: the kernel has it beside the frame.
  */
 const FRAME_OVERHEAD = 18
-const VLAN_TAG = 4
-/** EtherTypes of 802.1Q and 802.1ad as a little-endian load sees them. */
-const VLAN_LE = 0x0081
-const QINQ_LE = 0xa888
 
 export interface OutputParts {
   packets: Packets
@@ -176,7 +173,7 @@ export const createOutput = ({ packets, ports, rings, flush, toInterface, toTunn
       return
     }
     const type = u16[(start[p]! + 12) >> 1]!
-    const tag = type === VLAN_LE || type === QINQ_LE ? VLAN_TAG : 0
+    const tag = type === ETHERTYPE_VLAN_LE || type === ETHERTYPE_QINQ_LE ? VLAN_TAG : 0
     if (length[p]! > mtu[port]! + FRAME_OVERHEAD + tag) packets.drop(p, MTU_EXCEEDED)
     else if ((offloads[port]! & OFFLOAD_CSUM) === 0 && !segmenter.completeChecksum(p)) packets.drop(p, NO_BUFFER)
     else queue(p, port)

@@ -5,9 +5,7 @@
  * What the packet path compares lies in columns, by port, as aligned little-endian loads of a frame that begins at 2 modulo 4 see it.
  * A port without app has values that no frame matches together: its MAC address is zero.
  */
-
-/** EtherType of IPv4 as a little-endian load sees it. */
-const IPV4_LE = 0x0008
+import { ETHERTYPE_IPV4_LE } from '../wire/ethernet.js'
 
 /** 255.255.255.255, which is nobody's. */
 const NONE = -1
@@ -62,7 +60,7 @@ export const createAppPorts = (capacity: number) => {
         if (owner >= 0 && owner !== port) return false
       }
       macHead[port] = hi | (lo << 16)
-      macTail[port] = (lo >>> 16) | (IPV4_LE << 16)
+      macTail[port] = (lo >>> 16) | (ETHERTYPE_IPV4_LE << 16)
       address[port] = raw[0] ?? NONE
       all.set(port, raw)
       rebuild()
