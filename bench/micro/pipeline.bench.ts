@@ -8,83 +8,24 @@
  * sent with) comes back by the socket of the other end, is decapsulated, and leaves by a port there. A packet counts once. What is asked
  * of it is asked for ports that take UDP super-frames, as TAPs do: a run of datagrams that has come as one leaves as one.
  */
-import { createNetwork, type Network } from '../../src/network/network.js'
 import type { Operation } from '../../src/network/operations.js'
-import { VNET_HDR } from '../../src/core/layout.js'
 import { CTL_PORT_BUDGET } from '../../src/port/rings.js'
-import { udpFrame } from '../frames.js'
 import { threadCpuTime } from '../../src/native.js'
 import { single, type Goal } from '../result.js'
 import { median } from '../statistics.js'
 import { allocationOf, report, timeLoop } from './measure.js'
-import { createReplayIo, type ReplayFrame, type ReplayIo, type ReplayPeer } from './replay-io.js'
+import { bridge, bridgeOf, exchanges, OFFLOADS, OFFLOADS_WITH_USO, open, port, routerOf, stationMac, type Made } from './networks.js'
+import type { ReplayPeer } from './replay-io.js'
 
 const PACKETS = 2_000_000
 /** Few enough that the young generation, 1 MiB at first, is not full before the end. */
 const ALLOCATION_PACKETS = 64_000
 const ALLOCATION_RUNS = 50
-/** Checksum and TCP super-frames; and UDP super-frames too. */
-const OFFLOADS = 7
-const OFFLOADS_WITH_USO = 15
 const BRIDGE_GOAL: Goal = { bound: 'at least', value: 15, aim: 25 }
 const ROUTER_GOAL: Goal = { bound: 'at least', value: 10, aim: 15 }
 const VXLAN_GOAL: Goal = { bound: 'at least', value: 7, aim: 10 }
 /** The least object has 16 bytes: below half a byte a packet nothing is allocated by packet, but once a batch (the clock's number). */
 const NO_ALLOCATION: Goal = { bound: 'at most', value: 0.5 }
-
-const two = (n: number): string => n.toString(16).padStart(2, '0')
-/** Station n of side 1 or 2. */
-const stationMac = (side: number, n: number): string => `02:42:0a:0${side}:${two(n >> 8)}:${two(n & 255)}`
-const stationAddress = (side: number, n: number): string => `10.${side}.${n >> 8}.${n & 255}`
-const FIRST = 10
-const ROUTER_MACS = ['02:00:00:00:01:01', '02:00:00:00:02:02']
-
-interface Made {
-  network: Network
-  io: ReplayIo
-  /** Under which tag a descriptor is watched. */
-  tags: ReadonlyMap<number, number>
-}
-
-const open = (operations: Operation[]): Made => {
-  let io: ReplayIo | undefined
-  const tags = new Map<number, number>()
-  const network = createNetwork({
-    instance: 'bench', seed: 1, poll: 'sleep', makeIo: (packets, rings) => (io = createReplayIo(packets, rings)),
-    attachPort: (tag, handle) => tags.set(handle, tag), detachPort: () => undefined
-  })
-  for (const operation of operations) network.apply(operation)
-  return { network, io: io!, tags }
-}
-
-const bridge = (name: string, stations = 65536): Operation => ({
-  op: 'bridge.add', name, mac: `02:00:00:00:00:0${name.slice(-1)}`, mtu: 1500, ageing_time: 300, fdb_max_learned: stations
-})
-
-const port = (name: string, of: string, handle: number): Operation => ({
-  op: 'port.add', name, bridge: of, mtu: 1500, handle, vnet_header: VNET_HDR, offloads: process.argv[4] === 'joined' ? OFFLOADS_WITH_USO : OFFLOADS, mac: stationMac(9, handle),
-  netns: name, ifname: 'eth0'
-})
-
-/** Frames between station n of side 1 and station n of side 2, there and back; so many come by one port before the other's turn. */
-const exchanges = (network: Network, flows: number, gateways: readonly string[] | undefined, inARow = 1): ReplayFrame[] => {
-  const [one, other] = network.resolvePorts(['one', 'other']).map((p) => p.id)
-  const frame = (side: number, i: number): ReplayFrame => ({
-    port: side === 1 ? one! : other!,
-    bytes: udpFrame({
-      sourceMac: stationMac(side, FIRST + i), destinationMac: gateways?.[side - 1] ?? stationMac(3 - side, FIRST + i),
-      source: stationAddress(side, FIRST + i), destination: stationAddress(3 - side, FIRST + i), sourcePort: 1000 + i, destinationPort: 9
-    })
-  })
-  return Array.from({ length: Math.ceil(flows / inARow) }, (_, row) => [1, 2].map((side) =>
-    Array.from({ length: inARow }, (__, i) => frame(side, (row * inARow + i) % flows)))).flat(2)
-}
-
-const bridgeOf = (flows: number): Made => {
-  const made = open([bridge('b1'), port('one', 'b1', 0), port('other', 'b1', 1)])
-  made.io.load(exchanges(made.network, flows, undefined))
-  return made
-}
 
 /**
  * The flows among so many stations that the bridge knows. Growing is part of it: how long the longest learning took is how long nothing was
@@ -130,42 +71,12 @@ const vxlan = (end: number): Operation[] => {
   ]
 }
 
-const vxlanOf = (flows: number): Made => {
-  const made = open([bridge('b1'), bridge('b2'), port('one', 'b1', 0), port('other', 'b2', 1), ...vxlan(0), ...vxlan(1)])
+const vxlanOf = (flows: number, offloads: number): Made => {
+  const made = open([bridge('b1'), bridge('b2'), port('one', 'b1', 0, offloads), port('other', 'b2', 1, offloads), ...vxlan(0), ...vxlan(1)])
   const peer = (end: number): ReplayPeer => ({ address: underlayWord(end), port: VXLAN_PORT, tag: made.tags.get(receiveSocket(end))! })
   made.io.link(peer(0), peer(1))
   // What lies next to each other may go into the tunnel with one call: as many as a turn takes from one TAP
   made.io.load(exchanges(made.network, flows, undefined, made.network.engine.rings.control[CTL_PORT_BUDGET]))
-  return made
-}
-
-/** `others`: further neighbours that are reachable, half of them on each side; their timers run. */
-const routerOf = (flows: number, others = 0): Made => {
-  const switches = { forwarding: true, proxy_arp: false, rp_filter: 0, send_redirects: true, bc_forwarding: false }
-  const operations: Operation[] = [
-    bridge('b1'), bridge('b2'), port('one', 'b1', 0), port('other', 'b2', 1), { op: 'router.add', name: 'r', forwarding: true }
-  ]
-  for (const side of [1, 2]) {
-    const dev = `eth${side}`
-    operations.push(
-      { op: 'interface.add', router: 'r', name: dev, bridge: `b${side}`, mac: ROUTER_MACS[side - 1]!, mtu: 1500, ...switches },
-      { op: 'addr.add', router: 'r', dev, prefix: `10.${side}.0.1/16` }
-    )
-    for (let i = 0; i < flows; i++) {
-      operations.push({
-        op: 'neigh.add', router: 'r', dev, address: stationAddress(side, FIRST + i), lladdr: stationMac(side, FIRST + i), nud: 'permanent'
-      })
-    }
-  }
-  const made = open(operations)
-  for (let i = 0; i < others; i++) {
-    const side = 1 + (i & 1)
-    const n = FIRST + flows + (i >> 1)
-    made.network.apply({
-      op: 'neigh.add', router: 'r', dev: `eth${side}`, address: stationAddress(side, n), lladdr: stationMac(side, n), nud: 'reachable'
-    })
-  }
-  made.io.load(exchanges(made.network, flows, ROUTER_MACS))
   return made
 }
 
@@ -222,6 +133,7 @@ const measureReplay = (): void => {
 /** Each variant wants a process of its own: V8 knows a single engine's columns as constants; of a second engine it does not. */
 const [variant, count, joined] = process.argv.slice(2)
 const flows = Number(count ?? 1)
+const offloads = joined === 'joined' ? OFFLOADS_WITH_USO : OFFLOADS
 const label = `${variant}, ${flows} flow${flows === 1 ? '' : 's'}${joined === 'joined' ? ', joined' : ''}`
 /** Each goal is for one kind of ports; the other kind is for comparison. */
 const goalOf = (goal: Goal, kind?: string): Goal | undefined => (joined === kind ? goal : undefined)
@@ -230,13 +142,13 @@ switch (variant) {
     measureReplay()
     break
   case 'bridge':
-    await measure(label, bridgeOf(flows), goalOf(BRIDGE_GOAL))
+    await measure(label, bridgeOf(flows, offloads), goalOf(BRIDGE_GOAL))
     break
   case 'router':
-    await measure(label, routerOf(flows), goalOf(ROUTER_GOAL))
+    await measure(label, routerOf(flows, 0, offloads), goalOf(ROUTER_GOAL))
     break
   case 'vxlan':
-    await measure(label, vxlanOf(flows), goalOf(VXLAN_GOAL, 'joined'))
+    await measure(label, vxlanOf(flows, offloads), goalOf(VXLAN_GOAL, 'joined'))
     break
   case 'bridge-among':
     measureSpeed(`bridge, ${flows} flows among ${joined} FDB entries`, bridgeAmong(flows, Number(joined)))

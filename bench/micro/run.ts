@@ -9,7 +9,8 @@ const BENCHES: readonly (readonly string[])[] = [
   ['codecs'], ['tables'], ['routes'], ['routes', 'updates'], ['pipeline', 'replay'],
   ['pipeline', 'bridge', '1'], ['pipeline', 'bridge', '256'], ['pipeline', 'router', '1'], ['pipeline', 'router', '256'],
   ['pipeline', 'bridge', '1', 'joined'], ['pipeline', 'router', '1', 'joined'],
-  ['pipeline', 'vxlan', '1', 'joined'], ['pipeline', 'vxlan', '256', 'joined'], ['pipeline', 'vxlan', '1']
+  ['pipeline', 'vxlan', '1', 'joined'], ['pipeline', 'vxlan', '256', 'joined'], ['pipeline', 'vxlan', '1'],
+  ['workers', 'bridge', '256'], ['workers', 'router', '256'], ['workers', 'learning', '256']
 ]
 
 /** What a large table costs: the same flows among many entries and among few, by turns, as a machine drifts. */
@@ -27,7 +28,7 @@ const COMPARISONS: readonly Comparison[] = [
   { what: 'router', variant: 'router-among', many: 100_000, few: 1000 }
 ]
 
-export const MICRO_GROUPS = ['codecs', 'tables', 'routes', 'pipeline', 'scale'] as const
+export const MICRO_GROUPS = ['codecs', 'tables', 'routes', 'pipeline', 'scale', 'workers'] as const
 
 /** What a file has reported; throws when it fails. */
 const runFile = async (file: string, args: readonly string[]): Promise<Single[]> => {

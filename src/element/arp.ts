@@ -10,7 +10,7 @@ import type { Packets } from '../core/packets.js'
 import { ARP_DUPLICATE_ADDRESS, ARP_IGNORED, ARP_SENDER_INVALID, NEIGH_TABLE_FULL, NO_BUFFER, OK } from '../reason.js'
 import type { Interfaces } from '../table/interfaces.js'
 import type { Neighbors } from '../table/neighbors.js'
-import { NUD_REACHABLE, NUD_STALE } from '../table/neighbors.js'
+import { NUD_REACHABLE, NUD_STALE, NUD_VALID } from '../table/neighbors.js'
 import * as arp from '../wire/arp.js'
 import { ETHERNET_HEADER, OFF_DESTINATION } from '../wire/ethernet.js'
 import { LIMITED_BROADCAST, broadcastOf, isLoopback, isMulticast } from '../wire/ip4.js'
@@ -18,6 +18,9 @@ import * as mac from '../wire/mac.js'
 import { sendArp } from './arp-send.js'
 import type { NeighborOutput } from './neighbor.js'
 import { NEIGH_UPDATE_OVERRIDE } from './neighbor.js'
+
+/** Least time between two proofs of one neighbour that are told. */
+const TELL_AGAIN_MS = 1000
 
 export interface ArpParts {
   packets: Packets
@@ -29,14 +32,37 @@ export interface ArpParts {
   /** For proxy ARP: has the stack a unicast route to the target that leaves by another interface than `iface`? */
   routeFor: (stack: number, iface: number, target: number) => boolean
   clock: { now: number }
+  /** Told what was heard of a neighbour that changes its entry; `made`: its sender asked for one of our addresses. */
+  heard?: (iface: number, ip: number, hi: number, lo: number, state: number, flags: number, made: boolean) => void
   /** Gives a frame to the bridge as if it came in by `port`. Owns the packet. */
   toBridge: (p: number, port: number) => void
 }
 
-export const createArp = ({ packets, interfaces, neighbors, neighborOutput, isLocal, routeFor, clock, toBridge }: ArpParts) => {
+export const createArp = (parts: ArpParts) => {
+  const { packets, interfaces, neighbors, neighborOutput, isLocal, routeFor, clock, toBridge } = parts
   const { start, length, view } = packets
   const { stack, forwarding, interfaceForwarding, proxyArp, macHi, macLo } = interfaces
   const { locktime } = neighborOutput.parameters
+  const heard = parts.heard ?? (() => undefined)
+
+  /** Told are only changes, and proofs that it is there: who floods the link with ARP says nothing new. */
+  const update = (row: number, iface: number, hi: number, lo: number, newState: number, flags: number): void => {
+    const { state, macHi: knownHi, macLo: knownLo, address, confirmed } = neighbors
+    const proves = newState === NUD_REACHABLE && (state[row] !== NUD_REACHABLE || confirmed[row]! + TELL_AGAIN_MS <= clock.now)
+    const isNew = proves || (state[row]! & NUD_VALID) === 0 || knownHi[row] !== hi || knownLo[row] !== lo
+    const ip = address[row]!
+    neighborOutput.update(row, hi, lo, newState, flags)
+    if (isNew) heard(iface, ip, hi, lo, newState, flags, false)
+  }
+
+  /** As NeighborOutput.learn. */
+  const learn = (iface: number, ip: number, hi: number, lo: number): number => {
+    const known = neighbors.lookup(iface, ip)
+    const isNew = known < 0 || (neighbors.state[known]! & NUD_VALID) === 0 || neighbors.macHi[known] !== hi || neighbors.macLo[known] !== lo
+    const row = neighborOutput.learn(iface, ip, hi, lo)
+    if (isNew) heard(iface, ip, hi, lo, NUD_STALE, NEIGH_UPDATE_OVERRIDE, true)
+    return row
+  }
 
   /** An address no single station on this link can have as its own (RFC 1812 5.3.7, 4.2.2.11). */
   const isNoStation = (iface: number, ip: number): boolean => {
@@ -79,7 +105,7 @@ export const createArp = ({ packets, interfaces, neighbors, neighborOutput, isLo
     const override = gratuitous || clock.now > neighbors.updated[row]! + locktime
     // Only an answer meant for us proves that it hears us.
     const toUs = mac.macHi(view, frame) === macHi[iface] && mac.macLo(view, frame) === macLo[iface]
-    neighborOutput.update(row, hi, lo, isReply && toUs ? NUD_REACHABLE : NUD_STALE, override ? NEIGH_UPDATE_OVERRIDE : 0)
+    update(row, iface, hi, lo, isReply && toUs ? NUD_REACHABLE : NUD_STALE, override ? NEIGH_UPDATE_OVERRIDE : 0)
   }
 
   /**
@@ -119,12 +145,12 @@ export const createArp = ({ packets, interfaces, neighbors, neighborOutput, isLo
     }
     if (op === arp.ARP_REQUEST) {
       if (isLocal(s, target)) {
-        if (neighborOutput.learn(iface, sender, hi, lo) >= 0) reply(p, iface)
+        if (learn(iface, sender, hi, lo) >= 0) reply(p, iface)
         else packets.drop(p, NEIGH_TABLE_FULL)
         return
       }
       if (proxyArp[iface] !== 0 && forwarding[s] !== 0 && interfaceForwarding[iface] !== 0 && routeFor(s, iface, target)) {
-        neighborOutput.learn(iface, sender, hi, lo)
+        learn(iface, sender, hi, lo)
         reply(p, iface)
         return
       }

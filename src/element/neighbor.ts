@@ -61,6 +61,8 @@ export interface NeighborOutputParts {
   toBridge: (p: number, port: number) => void
   /** Tells the sender of an IPv4 packet that its next hop does not answer (ICMP 3/1); does not own the packet. */
   hostUnreachable: (p: number) => void
+  /** Told when a request leaves, with interface and address: somebody else may get the answer. */
+  asked?: (iface: number, ip: number) => void
   parameters?: Partial<NeighborParameters>
 }
 
@@ -75,6 +77,7 @@ export const createNeighborOutput = (parts: NeighborOutputParts) => {
   const { port, macHi: interfaceMacHi, macLo: interfaceMacLo } = interfaces
   const { state, macHi, macLo, interfaceOf, address, confirmed, updated, lastUsed, solicited, probes, queueHead, generation } = neighbors
   const held = createHeldPackets(packets, neighbors, parameters)
+  const asked = parts.asked ?? (() => undefined)
 
   // Reachable time by interface: uniform between half and one and a half times the base (RFC 4861 6.3.2).
   const reachableTime = new Float64Array(interfaces.capacity)
@@ -111,6 +114,7 @@ export const createNeighborOutput = (parts: NeighborOutputParts) => {
     const unicast = probes[row]! < ucastSolicit
     probes[row] = probes[row]! + 1
     solicited[row] = now
+    asked(iface, address[row]!)
     sendArp(
       packets, interfaces, toBridge, iface, ARP_REQUEST,
       unicast ? macHi[row]! : BROADCAST_HI, unicast ? macLo[row]! : BROADCAST_LO, source, 0, 0, address[row]!
@@ -237,6 +241,19 @@ export const createNeighborOutput = (parts: NeighborOutputParts) => {
     return row
   }
 
+  /** Another worker of this data plane has heard of a neighbour; `made`: it becomes known here also when nobody has asked. */
+  const heard = (iface: number, ip: number, hi: number, lo: number, newState: number, flags: number, made: boolean): void => {
+    const row = made ? obtain(iface, ip) : neighbors.lookup(iface, ip)
+    if (row >= 0) update(row, hi, lo, newState, flags)
+  }
+
+  /** Another worker of this data plane asks for a neighbour, whose answer may come here: a place for it, which is given up like any other. */
+  const expect = (iface: number, ip: number): void => {
+    if (neighbors.lookup(iface, ip) >= 0) return
+    const row = obtain(iface, ip)
+    if (row >= 0) setState(row, NUD_FAILED, clock.now, 0)
+  }
+
   /** An upper layer knows that packets to the neighbour arrive (neigh_confirm). */
   const confirm = (iface: number, ip: number): void => {
     const row = neighbors.lookup(iface, ip)
@@ -341,7 +358,7 @@ export const createNeighborOutput = (parts: NeighborOutputParts) => {
     sendArp(packets, interfaces, toBridge, iface, ARP_REQUEST, hi, lo, requestSource(interfaces, iface, target, 0), 0, 0, target)
 
   return {
-    parameters, reachableTime, output, outputTo, tick, update, learn, confirm, set, remove, flush, sendRequest,
+    parameters, reachableTime, output, outputTo, tick, update, learn, heard, expect, confirm, set, remove, flush, sendRequest,
     /** Packets held by all entries. */
     heldPackets: held.count
   }

@@ -58,6 +58,14 @@ export interface PingParts {
   /** Sends an IPv4 packet of `stack`, complete with header, behind 14 bytes for Ethernet. Owns it. */
   send: (p: number, stack: number) => void
   sourceFor: (stack: number, destination: number, iface: number) => number
+  /**
+   * Told of answers that are for no session here, where somebody else of the same stack may have one; false when nobody takes them. The
+   * arguments are those of `heardReply` and `heardError`.
+   */
+  replyElsewhere?: (stack: number, identifier: number, sequence: number, from: number, ttl: number, bytes: number) => boolean
+  errorElsewhere?: (
+    stack: number, identifier: number, sequence: number, source: number, destination: number, from: number, type: number, code: number, rest: number
+  ) => boolean
 }
 
 interface Session {
@@ -89,7 +97,10 @@ const REFUSED = 2
 
 export type Ping = ReturnType<typeof createPing>
 
-export const createPing = ({ packets, interfaces, clock, random, send, sourceFor }: PingParts) => {
+export const createPing = (parts: PingParts) => {
+  const { packets, interfaces, clock, random, send, sourceFor } = parts
+  const replyElsewhere = parts.replyElsewhere ?? (() => false)
+  const errorElsewhere = parts.errorElsewhere ?? (() => false)
   const { start: frameStart, length, l3, l4, flags, view, bytes } = packets
   const sessions: (Session | undefined)[] = []
   let running = 0
@@ -170,16 +181,42 @@ export const createPing = ({ packets, interfaces, clock, random, send, sourceFor
 
   const takesFromAnybody = (destination: number): boolean => destination === LIMITED_BROADCAST || isMulticast(destination)
 
+  const isEchoRequest = (header: number, o: number): boolean =>
+    ipv4.protocol(view, header) === ipv4.PROTOCOL_ICMP && icmp4.type(view, o) === icmp4.ECHO_REQUEST
+
   /** Notes an error about the echo request whose ICMP header is at `o`; false when it is none of ours. */
-  const fail = (stack: number, header: number, o: number, from: number, type: number, code: number, rest: number): boolean => {
-    if (ipv4.protocol(view, header) !== ipv4.PROTOCOL_ICMP || icmp4.type(view, o) !== icmp4.ECHO_REQUEST) return false
-    const s = find(stack, icmp4.identifier(view, o))
-    if (s === undefined || ipv4.destination(view, header) !== s.destination || ipv4.source(view, header) !== s.source) return false
-    const n = numberOf(s, icmp4.sequence(view, o))
+  const fail = (stack: number, header: number, o: number, from: number, type: number, code: number, rest: number): boolean =>
+    isEchoRequest(header, o) && heardError(stack, icmp4.identifier(view, o), icmp4.sequence(view, o), ipv4.source(view, header),
+      ipv4.destination(view, header), from, type, code, rest)
+
+  /** An error about an echo request; false when it is none of ours. */
+  const heardError = (
+    stack: number, id: number, sequence: number, source: number, destination: number, from: number, type: number, code: number, rest: number
+  ): boolean => {
+    const s = find(stack, id)
+    if (s === undefined || destination !== s.destination || source !== s.source) return false
+    const n = numberOf(s, sequence)
     if (n === 0) return false
     // After a redirect the answer still comes
     if (type !== icmp4.REDIRECT && s.state[n % RING] === WAITING) s.state[n % RING] = REFUSED
     push(s, { kind: 'error', from, sequence: n & 0xffff, type, code, rest })
+    return true
+  }
+
+  /** An echo reply to `stack`; false when it answers no request of ours. */
+  const heardReply = (stack: number, id: number, sequence: number, from: number, ttl: number, size: number): boolean => {
+    const s = find(stack, id)
+    if (s === undefined) return false
+    const n = numberOf(s, sequence)
+    if (n === 0 || (from !== s.destination && !takesFromAnybody(s.destination))) return false
+    const timeMs = clock.now - s.sentAt[n % RING]!
+    const duplicate = s.state[n % RING] === ANSWERED
+    if (!duplicate) {
+      s.received++
+      s.state[n % RING] = ANSWERED
+      if (timeMs > s.longest) s.longest = timeMs
+    }
+    push(s, { kind: 'reply', from, sequence: n & 0xffff, ttl, timeMs, bytes: size, duplicate })
     return true
   }
 
@@ -218,22 +255,13 @@ export const createPing = ({ packets, interfaces, clock, random, send, sourceFor
     /** An echo reply to the stack of `iface`, its checksum verified. True when it answers a request of ours. Does not own `p`. */
     onReply: (p: number, iface: number): boolean => {
       const o = l4[p]!
-      const s = find(interfaces.stack[iface]!, icmp4.identifier(view, o))
-      if (s === undefined) return false
+      const stack = interfaces.stack[iface]!
+      const id = icmp4.identifier(view, o)
+      const sequence = icmp4.sequence(view, o)
       const from = ipv4.source(view, l3[p]!)
-      const n = numberOf(s, icmp4.sequence(view, o))
-      if (n === 0 || (from !== s.destination && !takesFromAnybody(s.destination))) return false
-      const timeMs = clock.now - s.sentAt[n % RING]!
-      const duplicate = s.state[n % RING] === ANSWERED
-      if (!duplicate) {
-        s.received++
-        s.state[n % RING] = ANSWERED
-        if (timeMs > s.longest) s.longest = timeMs
-      }
-      push(s, {
-        kind: 'reply', from, sequence: n & 0xffff, ttl: ipv4.ttl(view, l3[p]!), timeMs, bytes: frameStart[p]! + length[p]! - o, duplicate
-      })
-      return true
+      const ttl = ipv4.ttl(view, l3[p]!)
+      const size = frameStart[p]! + length[p]! - o
+      return heardReply(stack, id, sequence, from, ttl, size) || replyElsewhere(stack, id, sequence, from, ttl, size)
     },
 
     /** An ICMP error to the stack of `iface`, its checksum verified. True when it quotes a request of ours. Does not own `p`. */
@@ -243,9 +271,22 @@ export const createPing = ({ packets, interfaces, clock, random, send, sourceFor
       if (inner + ipv4.IPV4_HEADER > end || view.getUint8(inner) >>> 4 !== 4) return false
       const o = inner + ipv4.headerLength(view, inner)
       if (ipv4.headerLength(view, inner) < ipv4.IPV4_HEADER || o + icmp4.ICMP_HEADER > end || ipv4.fragmentOffset(view, inner) !== 0) return false
-      return fail(interfaces.stack[iface]!, inner, o, ipv4.source(view, l3[p]!), icmp4.type(view, l4[p]!), icmp4.code(view, l4[p]!),
-        view.getInt32(l4[p]! + icmp4.OFF_REST))
+      if (!isEchoRequest(inner, o)) return false
+      const stack = interfaces.stack[iface]!
+      const id = icmp4.identifier(view, o)
+      const sequence = icmp4.sequence(view, o)
+      const source = ipv4.source(view, inner)
+      const destination = ipv4.destination(view, inner)
+      const from = ipv4.source(view, l3[p]!)
+      const type = icmp4.type(view, l4[p]!)
+      const code = icmp4.code(view, l4[p]!)
+      const rest = view.getInt32(l4[p]! + icmp4.OFF_REST)
+      return heardError(stack, id, sequence, source, destination, from, type, code, rest) ||
+        errorElsewhere(stack, id, sequence, source, destination, from, type, code, rest)
     },
+
+    /** What another worker of this data plane has got (createPing's `replyElsewhere`, `errorElsewhere`). */
+    heardReply, heardError,
 
     /** A request of ours did not leave: nobody answers ARP, no route. `p` is that packet; its stack is told by the session. Does not own `p`. */
     onOwnError: (p: number, type: number, code: number, rest: number): void => {

@@ -7,6 +7,7 @@
  */
 import { createPackets, type Packets, type PoolOptions } from '../core/packets.js'
 import { C_TX_BYTES, C_TX_DROPPED, C_TX_ERRORS, C_TX_PACKETS, C_RX_BYTES, C_RX_PACKETS, createPorts, PORT_CELLS, P_CAPTURE } from '../core/ports.js'
+import type { Posts } from '../core/posts.js'
 import type { TapRingProducer } from '../core/tap-ring.js'
 import { createBridge } from '../element/bridge.js'
 import { createPolicy } from '../element/policy.js'
@@ -24,6 +25,7 @@ import { createRemotes } from '../table/remotes.js'
 import { createInterfaces } from '../table/interfaces.js'
 import { createLayer3 } from './layer3.js'
 import { createReceive } from './receive.js'
+import { createSharing } from './sharing.js'
 import { createTunnelPath, type OnTunnelEvent } from './tunnels.js'
 import { whyNotSent, whyNotWritten } from './tx-errors.js'
 
@@ -61,6 +63,9 @@ export interface EngineOptions {
   batch?: number
   /** Join runs of datagrams to super-frames before they are sent (default on). */
   coalesce?: boolean
+  /** There are other workers with an engine of the same network: what is posted to them, and how one that sleeps is woken. */
+  posts?: Posts
+  wake?: (worker: number) => void
 }
 
 export type Engine = ReturnType<typeof createEngine>
@@ -72,7 +77,11 @@ export const createEngine = (options: EngineOptions) => {
   const remotes = createRemotes(undefined, Math.floor(random() * 0x7fffffff))
   const rings = createRings(packets, remotes.addresses, options.batch)
   const interfaces = createInterfaces()
-  const fdb = createFdb({ seed: Math.floor(random() * 0x7fffffff) })
+  const sharing = options.posts === undefined ? undefined : createSharing(options.posts, options.wake ?? (() => undefined), () => ({
+    ports, fdb, interfaces, clock, remotes, neighborOutput: layer3.neighborOutput, ping: layer3.ping, tunnels: tunnelPath.tunnels,
+    tunnelFdb: tunnelPath.fdb, collect: tunnelPath.collect, pathMtu: tunnelPath.setPathMtu
+  }))
+  const fdb = createFdb({ seed: Math.floor(random() * 0x7fffffff), ...(sharing === undefined ? {} : { heard: sharing.station }) })
   const io = options.makeIo(packets, rings)
   const readClock = options.readClock ?? io.now
   const clock = { now: readClock(), second: 0 }
@@ -172,7 +181,8 @@ export const createEngine = (options: EngineOptions) => {
   }
 
   const layer3 = createLayer3({
-    packets, interfaces, clock, random, wallClock: options.wallClock, toBridge: fromInterface, completeChecksum, interfaceOfPort: interfaceOf
+    packets, interfaces, clock, random, wallClock: options.wallClock, toBridge: fromInterface, completeChecksum, interfaceOfPort: interfaceOf,
+    sharing
   })
 
   /** Frames that the bridge gave to interfaces, until there are none: routers answer, forward, and may reach each other. */
@@ -204,7 +214,7 @@ export const createEngine = (options: EngineOptions) => {
   }
   const tunnelPath = createTunnelPath({
     packets, ports, rings, remotes, bridgeFdb: fdb, interfaces, io, clock, random, coalesce: options.coalesce !== false, flush, completeChecksum, deliver: fromTunnel,
-    onEvent: options.onTunnelEvent ?? (() => undefined)
+    onEvent: options.onTunnelEvent ?? (() => undefined), sharing
   })
 
   // Times in an array: a variable that holds a fraction would be given a new object with every value
@@ -229,17 +239,30 @@ export const createEngine = (options: EngineOptions) => {
     drainWork()
   }
 
+  /** Others are woken for what was posted to them; does the exchange that follows sleep? Not while there is something to be read from them. */
+  const mayRest = (): boolean => {
+    if (sharing!.beforeExchange(control[CTL_TIMEOUT_MS] !== 0)) return true
+    control[CTL_TIMEOUT_MS] = 0
+    return false
+  }
+
   /** One turn. With `maySleep` it waits for arrivals, a wake-up or the next timer, at most a second. Returns the frames received. */
   const turn = (maySleep: boolean): number => {
     if (capturing) watchQueued()
     seal()
     const wait = Math.ceil(times[NEXT_TICK]! - clock.now)
     control[CTL_TIMEOUT_MS] = !maySleep || wait <= 0 ? 0 : wait < MAX_SLEEP_MS ? wait : MAX_SLEEP_MS
+    const sleeps = sharing !== undefined && mayRest()
     const count = io.exchange()
     const now = readClock()
     clock.now = now
     clock.second = (now * 0.001) | 0
     complete()
+    if (sharing !== undefined) {
+      sharing.afterExchange(sleeps)
+      // Packets that waited for a neighbour may be on their way
+      if (workCount > 0) drainWork()
+    }
     let used = 0
     let arrived = 0
     for (let i = 0; i < count; i++) {
@@ -276,7 +299,7 @@ export const createEngine = (options: EngineOptions) => {
   control[CTL_RX_COUNT] = 0
 
   return {
-    packets, ports, rings, interfaces, fdb, remotes, policy, clock, io, bridge, layer3, turn,
+    packets, ports, rings, interfaces, fdb, remotes, policy, sharing, clock, io, bridge, layer3, turn,
     tunnels: tunnelPath.tunnels,
     tunnelFdb: tunnelPath.fdb,
     tunnelNeighbors: tunnelPath.neighbors,

@@ -15,6 +15,7 @@ import { createSegmenter } from '../offload/segment.js'
 import type { Interfaces } from '../table/interfaces.js'
 import { createNeighbors } from '../table/neighbors.js'
 import { createRouting } from '../table/routing.js'
+import type { Sharing } from './sharing.js'
 import * as icmp4 from '../wire/icmp4.js'
 import * as ip4 from '../wire/ip4.js'
 
@@ -32,11 +33,13 @@ export interface Layer3Parts {
   completeChecksum: (p: number) => boolean
   /** Interface row by bridge-side port (ports.layer3). */
   interfaceOfPort: Int32Array
+  /** Other workers, who are to know what this one hears. */
+  sharing: Sharing | undefined
 }
 
 export type Layer3 = ReturnType<typeof createLayer3>
 
-export const createLayer3 = ({ packets, interfaces, clock, random, wallClock, toBridge, completeChecksum, interfaceOfPort }: Layer3Parts) => {
+export const createLayer3 = ({ packets, interfaces, clock, random, wallClock, toBridge, completeChecksum, interfaceOfPort, sharing }: Layer3Parts) => {
   const routing = createRouting(interfaces, Math.floor(random() * 0x7fffffff))
   const neighbors = createNeighbors({ seed: Math.floor(random() * 0x7fffffff) })
   const isLocal = (stack: number, address: number): boolean => routing.isLocal(stack, address)
@@ -51,7 +54,8 @@ export const createLayer3 = ({ packets, interfaces, clock, random, wallClock, to
   })
   const neighborOutput = createNeighborOutput({
     packets, interfaces, neighbors, clock, random, toBridge,
-    hostUnreachable: (p) => icmp.error(p, interfaceOf(p), icmp4.DESTINATION_UNREACHABLE, icmp4.HOST_UNREACHABLE, 0)
+    hostUnreachable: (p) => icmp.error(p, interfaceOf(p), icmp4.DESTINATION_UNREACHABLE, icmp4.HOST_UNREACHABLE, 0),
+    ...(sharing === undefined ? {} : { asked: sharing.neighborAsked })
   })
   /** The interface a held packet came by; -1 for one of our own. */
   const interfaceOf = (p: number): number => ((packets.flags[p]! & F_OWN) !== 0 ? -1 : interfaceOfPort[packets.inPort[p]!]!)
@@ -65,7 +69,10 @@ export const createLayer3 = ({ packets, interfaces, clock, random, wallClock, to
     icmpError: icmp.error,
     deliver: (p, iface) => local.deliver(p, iface)
   })
-  const ping = createPing({ packets, interfaces, clock, random, sourceFor, send: output.originate })
+  const ping = createPing({
+    packets, interfaces, clock, random, sourceFor, send: output.originate,
+    ...(sharing === undefined ? {} : { replyElsewhere: sharing.pingReply, errorElsewhere: sharing.pingError })
+  })
   const reassembly = createReassembly({
     packets, interfaces, clock, icmpError: icmp.error, limits: { seed: Math.floor(random() * 0x7fffffff) }
   })
@@ -73,7 +80,8 @@ export const createLayer3 = ({ packets, interfaces, clock, random, wallClock, to
   const ipv4 = createIpv4({ packets, interfaces, routing, icmp, options, output, deliver: local.deliver })
   const arp = createArp({
     packets, interfaces, neighbors, neighborOutput, clock, toBridge, isLocal,
-    routeFor: (stack, iface, target) => routing.proxies(stack, iface, target)
+    routeFor: (stack, iface, target) => routing.proxies(stack, iface, target),
+    ...(sharing === undefined ? {} : { heard: sharing.neighborHeard })
   })
   const receive = createInterfaceInput({ packets, interfaces, ipv4: ipv4.receive, arp: arp.receive })
 

@@ -10,6 +10,7 @@ import { createDatagrams } from '../port/datagrams.js'
 import { DATAGRAM_LEAD, RX_ERROR, SENDER_LEAD, type Io, type Rings } from '../port/rings.js'
 import { createUplink } from '../port/uplink.js'
 import { createFdb, type Fdb } from '../table/fdb.js'
+import type { Sharing } from './sharing.js'
 import type { Interfaces } from '../table/interfaces.js'
 import { AF_INET, REMOTE_FREE, type Remotes } from '../table/remotes.js'
 import { TC_L3MISS, TC_UNREACHABLE, T_L3MISS, TUNNEL_CELLS, createTunnels } from '../table/tunnels.js'
@@ -49,14 +50,20 @@ export interface TunnelParts {
   /** A frame enters the bridge by a tunnel's port; counted already. */
   deliver: (p: number, port: number) => void
   onEvent: OnTunnelEvent
+  /** Other workers, who are to know what this one hears. */
+  sharing: Sharing | undefined
 }
 
 export const createTunnelPath = ({
-  packets, ports, rings, remotes, bridgeFdb, interfaces, io, clock, random, coalesce, flush, completeChecksum, deliver, onEvent
+  packets, ports, rings, remotes, bridgeFdb, interfaces, io, clock, random, coalesce, flush, completeChecksum, deliver, onEvent,
+  sharing
 }: TunnelParts) => {
   const tunnels = createTunnels()
   // Filtering id and bridge are the tunnel's row, port is the row of the remote
-  const fdb = createFdb({ seed: Math.floor(random() * 0x7fffffff) })
+  const fdb = createFdb({
+    seed: Math.floor(random() * 0x7fffffff),
+    ...(sharing === undefined ? {} : { heard: (t, _bridge, hi, lo, remote, second) => sharing.farStation(t, hi, lo, remote, second) })
+  })
   const neighbors = createTunnelNeighbors()
   const { counters } = ports
   const { slotData, length, bytes, start, view, i32 } = packets
@@ -119,6 +126,15 @@ export const createTunnelPath = ({
   let errors = 0
   const toldOf = new Float64Array(tunnels.capacity)
 
+  /** The underlay has told the largest packet on the way to an address; rows of it are told. */
+  const setPathMtu = (family: number, a: number, b: number, c: number, d: number, mtu: number): void => {
+    for (let r = 0; r < remotes.capacity; r++) {
+      if (remotes.kind[r] === REMOTE_FREE || !remotes.isAddress(r, family, a, b, c, d)) continue
+      remotes.pathMtu[r] = mtu
+      remotes.pathMtuUntil[r] = clock.second + PATH_MTU_SECONDS
+    }
+  }
+
   /** An entry of a socket's error queue: struct sock_extended_err at the place of a frame, the destination before it. */
   const onError = (data: number): void => {
     const errno = view.getUint32(data, true)
@@ -129,6 +145,10 @@ export const createTunnelPath = ({
     const o = family === AF_INET ? w + 1 : w + 2
     const fromPath = origin === ORIGIN_ICMP || origin === ORIGIN_ICMP6
     errors++
+    if (sharing !== undefined && errno === EMSGSIZE && info >= MIN_PATH_MTU) {
+      if (family === AF_INET) sharing.pathMtu(family, i32[o]!, 0, 0, 0, info)
+      else sharing.pathMtu(family, i32[o]!, i32[o + 1]!, i32[o + 2]!, i32[o + 3]!, info)
+    }
     for (let r = 0; r < remotes.capacity; r++) {
       if (remotes.kind[r] === REMOTE_FREE || !remotes.isAddress(r, family, i32[o]!, i32[o + 1]!, i32[o + 2]!, i32[o + 3]!)) continue
       const t = remotes.tunnel[r]!
@@ -150,7 +170,7 @@ export const createTunnelPath = ({
   }
 
   return {
-    tunnels, fdb, neighbors, output, collector,
+    tunnels, fdb, neighbors, output, collector, collect, setPathMtu,
     /** An rx entry of a socket: `flags` are those of port/rings.ts. */
     receive: (slot: number, size: number, socket: number, flags: number): void => {
       if ((flags & RX_ERROR) !== 0) {

@@ -7,6 +7,7 @@ import {
   B_COPIED, B_DELIVERED, B_DROPPED, B_MERGED, B_ORIGINATED, B_PIECES, B_RECEIVED, B_TRANSMITTED
 } from '../core/packets.js'
 import { P_CAPTURE, P_CARRIER } from '../core/ports.js'
+import type { Posts } from '../core/posts.js'
 import type { TapRingProducer } from '../core/tap-ring.js'
 import { createEngine, type Engine } from '../engine/engine.js'
 import type { Io, Rings } from '../port/rings.js'
@@ -39,6 +40,9 @@ export interface NetworkOptions extends Attachment {
   onNotice?: OnNotice
   /** Join what can be joined: datagrams to super-frames, also what came out of a tunnel (default on). */
   coalesce?: boolean
+  /** Posts to other workers with the same network (engine/sharing.ts), and how one that sleeps is woken. */
+  posts?: Posts
+  wake?: (worker: number) => void
   /** Clocks of their own, for tests. */
   readClock?: () => number
   wallClock?: () => number
@@ -62,6 +66,12 @@ const createRandom = (seed: number) => {
   }
 }
 
+/** Operations after which what other workers have heard before may be about something else, or was just forgotten. */
+export const RESTRUCTURING: ReadonlySet<string> = new Set<Operation['op']>([
+  'bridge.add', 'bridge.del', 'router.add', 'router.del', 'interface.add', 'interface.del', 'port.add', 'port.del', 'vxlan.add', 'vxlan.del',
+  'link.set', 'addr.del', 'fdb.flush', 'neigh.flush'
+])
+
 export type Network = ReturnType<typeof createNetwork>
 
 export const createNetwork = (options: NetworkOptions) => {
@@ -75,6 +85,8 @@ export const createNetwork = (options: NetworkOptions) => {
     spinUs: SPIN_US[options.poll],
     busy: options.poll === 'busy',
     ...(options.coalesce === undefined ? {} : { coalesce: options.coalesce }),
+    ...(options.posts === undefined ? {} : { posts: options.posts }),
+    ...(options.wake === undefined ? {} : { wake: options.wake }),
     onTunnelEvent: createTunnelNotices(() => engine, registry, (level, text) => options.onNotice?.(level, text)),
     onDeviceLost: (row, errno) => {
       ports.state[row] = ports.state[row]! & ~P_CARRIER
@@ -102,9 +114,11 @@ export const createNetwork = (options: NetworkOptions) => {
     engine.fdb.touch()
     // What is queued names descriptors, ports and peers, whose rows may become another one's
     engine.flush()
-    if (o.op === 'link.set') return setLink(o)
-    change(o)
-    return {}
+    let result: ApplyResult = {}
+    if (o.op === 'link.set') result = setLink(o)
+    else change(o)
+    if (RESTRUCTURING.has(o.op)) engine.sharing?.restructured()
+    return result
   }
 
   const change = (o: Exclude<Operation, { op: 'link.set' }>): void => {

@@ -54,6 +54,11 @@ export interface FdbOptions {
   maxLog2?: number
   /** Any integer; unknown to hosts, so that they cannot arrange collisions. */
   seed?: number
+  /**
+   * Told of each station learned: at once when it is new or has moved, and as long as it goes on talking once in SHARE_SECONDS (where
+   * entries live less than ageing times of SHARE_AGEING, once a second). For others who have a table of the same stations.
+   */
+  heard?: (filter: number, bridge: number, hi: number, lo: number, port: number, second: number) => void
 }
 
 /** What `flush` takes away; what is left out matches all. */
@@ -76,6 +81,9 @@ const PORT_MASK = 0xffff
 const LOCAL_BIT = F_LOCAL << FLAGS_SHIFT
 const STICKY_BIT = F_STICKY << FLAGS_SHIFT
 const EXTERN_BIT = F_EXTERN_LEARN << FLAGS_SHIFT
+/** Seconds, a power of two, and least ageing time in seconds to which that is little. */
+const SHARE_SECONDS = 8
+const SHARE_AGEING = 64
 const UNAGED_BITS = (F_STATIC << FLAGS_SHIFT) | EXTERN_BIT
 /** A scan's cursor holds the size of the table it was made for, times this. */
 const CURSOR_SIZE = 2 ** 32
@@ -90,6 +98,7 @@ const mix = (n: number): number => {
 export const createFdb = (options: FdbOptions = {}) => {
   const maxLog2 = options.maxLog2 ?? 21
   const seed = (options.seed ?? 0) | 0
+  const heard = options.heard ?? (() => undefined)
   const m1 = mix(seed + 0x9e3779b9) | 1
   const m2 = mix(seed + 0x3c6ef372) | 1
   const m3 = mix(seed + 0x78dde6e4) | 1
@@ -184,6 +193,7 @@ export const createFdb = (options: FdbOptions = {}) => {
     put(key, lo, port | (F_LEARNED << FLAGS_SHIFT) | OCCUPIED, second, 0, second)
     count++
     bridges.added(bridge)
+    heard(key >>> 16, bridge, key & 0xffff, lo, port, second)
     return FDB_NEW
   }
 
@@ -195,7 +205,16 @@ export const createFdb = (options: FdbOptions = {}) => {
     t[entry + 2] = (value & ~(PORT_MASK | EXTERN_BIT)) | port
     changes = (changes + 1) | 0
     bridges.moved[bridge]!++
+    heard(t[entry + 1]! >>> 16, bridge, t[entry + 1]! & 0xffff, t[entry]!, port, second)
     return FDB_MOVED
+  }
+
+  /** A station is heard for the first time in this second. Not all are shared in the same one: their spans begin at different times. */
+  const refresh = (entry: number, bridge: number, port: number, second: number): void => {
+    const lo = t[entry]!
+    const spans = (t[entry + 3]! + (lo >>> 24)) ^ (second + (lo >>> 24))
+    t[entry + 3] = second
+    if (spans >= SHARE_SECONDS || bridges.ageing[bridge]! < SHARE_AGEING) heard(t[entry + 1]! >>> 16, bridge, t[entry + 1]! & 0xffff, lo, port, second)
   }
 
   /**
@@ -211,7 +230,7 @@ export const createFdb = (options: FdbOptions = {}) => {
       if (value === 0) return learnNew(key, bridge, lo, port, second)
       if (t[i] === lo && t[i + 1] === key) {
         if ((value & (PORT_MASK | LOCAL_BIT)) !== port) return learnElsewhere(i, bridge, port, second)
-        if (t[i + 3] !== second) t[i + 3] = second
+        if (t[i + 3] !== second) refresh(i, bridge, port, second)
         return FDB_KNOWN
       }
       i = (i + STRIDE) & mask
