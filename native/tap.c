@@ -33,7 +33,7 @@
 /* The numbers of OFFLOAD_… in src/core/ports.ts. */
 enum { OFFLOAD_CSUM = 1, OFFLOAD_TSO4 = 2, OFFLOAD_TSO6 = 4, OFFLOAD_USO = 8 };
 /* Argument flags of openTap, as in src/native.ts. */
-enum { TAP_OFFLOAD = 1, TAP_NAPI = 2, TAP_MULTI_QUEUE = 4, TAP_TUNNEL = 8 };
+enum { TAP_OFFLOAD = 1, TAP_NAPI = 2, TAP_MULTI_QUEUE = 4, TAP_TUNNEL = 8, TAP_NEW = 16 };
 
 struct tap {
   char name[IFNAMSIZ];
@@ -94,7 +94,8 @@ static bool set_up_tap(struct tap *tap, struct tw_failure *failure)
   int flags = IFF_TAP | IFF_NO_PI;
   if (header_of(tap) > 0) flags |= IFF_VNET_HDR;
   if (tap->flags & TAP_NAPI) flags |= IFF_NAPI;
-  flags |= tap->flags & TAP_MULTI_QUEUE ? IFF_MULTI_QUEUE : IFF_TUN_EXCL;
+  if (tap->flags & TAP_MULTI_QUEUE) flags |= IFF_MULTI_QUEUE;
+  if (!(tap->flags & TAP_MULTI_QUEUE) || (tap->flags & TAP_NEW)) flags |= IFF_TUN_EXCL;
   r.ifr_flags = (short)flags;
   if (ioctl(tap->fd, TUNSETIFF, &r) < 0) {
     tw_fail(failure, "ioctl TUNSETIFF");

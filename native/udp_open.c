@@ -29,7 +29,7 @@
 #endif
 
 /* Argument flags of openUdp, as in src/native.ts. */
-enum { UDP_WITH_GRO = 1, UDP_DF = 2, UDP_CHECKSUM = 4, UDP_RECEIVE = 8, UDP_EVERY_GROUP = 16 };
+enum { UDP_WITH_GRO = 1, UDP_DF = 2, UDP_CHECKSUM = 4, UDP_RECEIVE = 8, UDP_EVERY_GROUP = 16, UDP_SHARED = 32, UDP_FURTHER = 64 };
 
 #define RECEIVE_BUFFER (8 << 20)
 #define SEND_BUFFER (4 << 20)
@@ -147,8 +147,11 @@ static bool bind_udp(struct udp *udp, unsigned index, struct tw_failure *failure
   }
   snprintf(udp->thing, sizeof udp->thing, strchr(udp->address, ':') ? "[%s]:%d" : "%s:%d",
            udp->address[0] != '\0' ? udp->address : "*", udp->port);
+  if ((udp->flags & UDP_FURTHER) && !set(udp->fd, SOL_SOCKET, SO_REUSEPORT, 1, "setsockopt SO_REUSEPORT", failure)) return false;
   if (bind(udp->fd, four ? (struct sockaddr *)&v4 : (struct sockaddr *)&v6, four ? sizeof v4 : sizeof v6) < 0)
     return tw_fail(failure, "bind");
+  /* Shared only once it is bound: a port that another process shares, too, is taken like any other (udp_lib_get_port). */
+  if ((udp->flags & UDP_SHARED) && !set(udp->fd, SOL_SOCKET, SO_REUSEPORT, 1, "setsockopt SO_REUSEPORT", failure)) return false;
   struct sockaddr_in6 bound;
   socklen_t size = sizeof bound;
   if (getsockname(udp->fd, (struct sockaddr *)&bound, &size) < 0) return tw_fail(failure, "getsockname");

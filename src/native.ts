@@ -82,8 +82,9 @@ export interface TapOptions {
   offload: boolean
   /** IFF_NAPI: frames written go through GRO. */
   napi?: boolean
-  /** IFF_MULTI_QUEUE: a further call with the same name adds a queue. Only without it is the name sure to be new. */
+  /** IFF_MULTI_QUEUE: a further call with the same name adds a queue. Only without it, or with `isNew`, is the name sure to be new. */
   multiQueue?: boolean
+  isNew?: boolean
 }
 
 export interface UdpOptions {
@@ -108,6 +109,11 @@ export interface UdpOptions {
   everyGroup?: boolean
   /** Else it only sends: what arrives is dropped. */
   receive: boolean
+  /**
+   * SO_REUSEPORT: the first socket of a port, which must be free, or a further one, among which the kernel spreads the flows that
+   * arrive. All have to be opened by one user.
+   */
+  share?: 'first' | 'further'
 }
 
 export interface Udp {
@@ -185,12 +191,15 @@ const TAP_OFFLOAD = 1
 const TAP_NAPI = 2
 const TAP_MULTI_QUEUE = 4
 const TAP_TUNNEL = 8
+const TAP_NEW = 16
 // Flags of the addon's openUdp (native/udp_open.c).
 const UDP_GRO = 1
 const UDP_DF = 2
 const UDP_CHECKSUM = 4
 const UDP_RECEIVE = 8
 const UDP_EVERY_GROUP = 16
+const UDP_SHARED = 32
+const UDP_FURTHER = 64
 
 /** Folder of package.json: this file is in src/ of it, or in dist/src/ once compiled. */
 const packageRoot = (): string => {
@@ -262,7 +271,8 @@ export const netnsIdentity = (fd: number): { dev: number; ino: number } => {
  */
 export const openTap = (options: TapOptions): Tap => {
   const name = interfaceName(options.name)
-  const flags = (options.offload ? TAP_OFFLOAD : 0) | (options.napi ? TAP_NAPI : 0) | (options.multiQueue ? TAP_MULTI_QUEUE : 0)
+  const flags = (options.offload ? TAP_OFFLOAD : 0) | (options.napi ? TAP_NAPI : 0) | (options.multiQueue ? TAP_MULTI_QUEUE : 0) |
+    (options.isNew ? TAP_NEW : 0)
   return { ...addon().openTap(netnsOrOwn(options.netns), name, flags), name }
 }
 
@@ -283,7 +293,8 @@ export const openUdp = (options: UdpOptions): Udp => {
   const { family, address, port, device, group } = options
   if (family !== 4 && family !== 6) throw new RangeError(`family must be 4 or 6: ${String(family)}`)
   const flags = (options.gro ? UDP_GRO : 0) | (options.df ? UDP_DF : 0) | (options.checksum ? UDP_CHECKSUM : 0) |
-    (options.receive ? UDP_RECEIVE : 0) | (options.everyGroup === true ? UDP_EVERY_GROUP : 0)
+    (options.receive ? UDP_RECEIVE : 0) | (options.everyGroup === true ? UDP_EVERY_GROUP : 0) |
+    (options.share === 'first' ? UDP_SHARED : options.share === 'further' ? UDP_FURTHER : 0)
   return addon().openUdp(
     netnsOrOwn(options.netns), family, address === '' ? '' : ofFamily(family, address),
     integer('port', port, 0, 65535), flags, device === undefined ? '' : interfaceName(device),

@@ -77,6 +77,8 @@ export type Command =
       readonly kind: 'up'; readonly file: string; readonly poll: Poll; readonly offload: boolean
       /** Of tunnels' sockets and of what came out of tunnels. */
       readonly udpSegment: boolean; readonly udpGro: boolean; readonly coalesce: boolean
+      /** Threads that forward. */
+      readonly workers?: number
     }
   | { readonly kind: 'check'; readonly file: string }
   | { readonly kind: 'down' }

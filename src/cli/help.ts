@@ -91,13 +91,14 @@ With -s also the reasons that never happened, and drops by port.
 `
 
 const UP = `Usage: tapway up FILE [ --no-offload ] [ --no-udp-segment ] [ --no-udp-gro ] [ --no-coalesce ]
-               [ --poll { sleep | adaptive | busy } ] [ --name NAME ] [ --log-level LEVEL ]
+               [ --poll { sleep | adaptive | busy } ] [ --workers N ] [ --name NAME ] [ --log-level LEVEL ]
 Runs the network of FILE in the foreground, and prints a line that begins with "ready" when all ports forward.
 Ctrl-C or tapway down ends it and removes what it made.
 --no-offload      hosts' devices hand over no super-frames and complete their checksums themselves
 --no-udp-segment  tunnels send datagrams one by one
 --no-udp-gro      tunnels receive datagrams one by one
 --no-coalesce     nothing is joined to super-frames
+--workers N       N threads forward, each with a queue of every TAP; 1 when left out
 `
 
 const CHECK = `Usage: tapway check FILE

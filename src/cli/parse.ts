@@ -1,5 +1,6 @@
 /** The words of a command line to what they mean: pure, and throws usage errors only. */
 import { type CaptureCommand, type Command, type Invocation, type PingCommand, POLLS } from './command.js'
+import { MAX_WORKERS } from '../control/messages.js'
 import { notSupported, usageError } from './error.js'
 import { ADDR_VERBS, LINK_VERBS, parseAddr, parseLink, parseVxlan, VXLAN_VERBS } from './grammar-link.js'
 import { FDB_VERBS, NEIGH_VERBS, parseFdb, parseNeigh } from './grammar-neigh.js'
@@ -31,7 +32,7 @@ const PARSERS = {
 type ObjectName = keyof typeof VERBS
 
 const OPTIONS: Readonly<Record<string, OptionTable>> = {
-  up: { flags: ['--no-offload', '--no-udp-segment', '--no-udp-gro', '--no-coalesce', '--poll <mode>'] },
+  up: { flags: ['--no-offload', '--no-udp-segment', '--no-udp-gro', '--no-coalesce', '--poll <mode>', '--workers <count>'] },
   exec: { flags: [], passThrough: true },
   ping: { flags: ['-c <count>', '-i <seconds>', '-s <size>', '-t <ttl>', '-I <interface>', '-q', '-n'] },
   capture: { flags: ['-c <count>', '-w <file>', '-s <snaplen>', '-e', '-n', '-l', '-i <port...>'] },
@@ -93,7 +94,7 @@ const seconds = (text: string): number => {
 
 /** An option with a number. */
 const number = (given: Options['given'], key: string, low: number, high: number): number | undefined =>
-  given[key] === undefined ? undefined : values.integer(String(given[key]), `-${key}`, low, high)
+  given[key] === undefined ? undefined : values.integer(String(given[key]), key.length === 1 ? `-${key}` : `--${key}`, low, high)
 
 const ping = ({ given, words: list }: Options): PingCommand => {
   const words = new Words(list, 'ping')
@@ -156,7 +157,10 @@ const command = (name: string, options: Options): Command => {
       const poll = given['poll'] === undefined ? 'adaptive' : values.oneOf(String(given['poll']), '--poll', POLLS)
       const file = only(name, words, 'a network file FILE')
       const on = (option: string): boolean => given[option] !== false
-      return { kind: 'up', file, offload: on('offload'), udpSegment: on('udpSegment'), udpGro: on('udpGro'), coalesce: on('coalesce'), poll }
+      return defined({
+        kind: 'up' as const, file, offload: on('offload'), udpSegment: on('udpSegment'), udpGro: on('udpGro'), coalesce: on('coalesce'), poll,
+        workers: number(given, 'workers', 1, MAX_WORKERS),
+      })
     }
     case 'check': return { kind: 'check', file: only(name, words, 'a network file FILE') }
     case 'down':

@@ -9,6 +9,8 @@ export interface OpenTap {
   readonly host: string
   readonly interface: string
   readonly fd: number
+  /** Its further queues. */
+  readonly queues?: readonly number[]
   readonly vnetHeader: number
   readonly offloads: number
 }
@@ -30,6 +32,8 @@ export interface OpenTunnel {
   readonly send: readonly number[]
   readonly sendDf: readonly number[]
   readonly gso: boolean
+  /** Of the further workers. */
+  readonly others?: readonly { readonly receive: readonly number[]; readonly send: readonly number[]; readonly sendDf: readonly number[] }[]
   /** TAP for super-frames, and the ports of `send` and `sendDf`. */
   readonly uplink?: { readonly fd: number; readonly ttl: number; readonly on: boolean; readonly ports: readonly number[]; readonly portsDf: readonly number[] }
 }
@@ -62,7 +66,7 @@ const route = (router: string, r: Route): Operation => ({
 
 const port = (host: string, netns: string, i: HostInterface, tap: OpenTap): Operation => ({
   op: 'port.add', name: `${host}.${i.name}`, bridge: i.bridge, mtu: i.mtu, handle: tap.fd, vnet_header: tap.vnetHeader, offloads: tap.offloads,
-  mac: mac(i.mac), netns, ifname: i.name
+  mac: mac(i.mac), netns, ifname: i.name, ...(tap.queues === undefined || tap.queues.length === 0 ? {} : { queues: tap.queues })
 })
 
 /** A device plugged into a bridge; what its file says of the port comes after it. */
@@ -92,6 +96,8 @@ const vxlan = (v: Vxlan, open: OpenTunnel): Operation[] => {
       ttl: v.ttl, tos: v.tos, df: v.df, udpcsum: v.udpcsum, ageing: v.ageing, maxaddress: v.maxaddress, l2miss: v.l2miss, l3miss: v.l3miss,
       gbp: v.gbp, inner_vlan: v.innerVlan, netns: v.netns ?? '', family: v.family,
       receive: open.receive, send: open.send, send_df: open.sendDf, gso: open.gso,
+      ...(open.others === undefined || open.others.length === 0 ? {}
+        : { others: open.others.map(({ receive, send, sendDf }) => ({ receive, send, send_df: sendDf })) }),
       ...(open.uplink === undefined ? {}
         : { uplink: { handle: open.uplink.fd, ttl: open.uplink.ttl, on: open.uplink.on, ports: open.uplink.ports, ports_df: open.uplink.portsDf } })
     },

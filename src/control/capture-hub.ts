@@ -1,8 +1,8 @@
 /**
- * Captures for everybody who asks: one ring between the data plane and here, emptied every few milliseconds while somebody
+ * Captures for everybody who asks: one ring between each worker of the data plane and here, emptied every few milliseconds while somebody
  * watches. A client that does not keep up loses captures and is told how many; traffic never waits.
  */
-import { attachTapRing, createTapRing } from '../core/tap-ring.js'
+import { attachTapRing, createTapRing, type TapRecord, type TapRingConsumer, type TapRingProducer } from '../core/tap-ring.js'
 import type { DataPlane } from './data-plane.js'
 import type { CaptureEvent, CaptureResult, LostEvent } from './protocol.js'
 import type { Client } from './server.js'
@@ -22,14 +22,27 @@ interface Watcher {
   told: number
 }
 
+type PacketEvent = CaptureEvent & { id: number }
+
+interface Taken {
+  time: bigint
+  watcher: Watcher
+  event: PacketEvent
+}
+
 export class CaptureHub {
   private readonly watchers = new Set<Watcher>()
-  private readonly memory = createTapRing(RING_BYTES)
-  private readonly ring = attachTapRing(this.memory)
+  private readonly memory: SharedArrayBuffer[]
+  private readonly rings: (TapRingProducer & TapRingConsumer)[]
+  /** Of several workers: what was taken from a ring and may come behind what is still in another one. */
+  private waiting: Taken[] = []
   private timer: NodeJS.Timeout | undefined
   private ringLost = 0
+  private closing = false
 
   constructor(private readonly plane: DataPlane) {
+    this.memory = Array.from({ length: plane.workers }, () => createTapRing(RING_BYTES))
+    this.rings = this.memory.map(attachTapRing)
     plane.on('restarted', () => void this.update().catch(() => undefined))
   }
 
@@ -49,6 +62,7 @@ export class CaptureHub {
   /** Tells every client that there will be no more. */
   close(): void {
     clearInterval(this.timer)
+    this.closing = true
     this.drain()
     for (const { client, id } of this.watchers) {
       client.send({ id, event: 'closed', end: true })
@@ -70,24 +84,45 @@ export class CaptureHub {
   }
 
   private drain(): void {
-    const lost = this.ring.lost()
+    const lost = this.rings.reduce((sum, ring) => sum + ring.lost(), 0)
     for (const w of this.watchers) w.lost += lost - this.ringLost
     this.ringLost = lost
-    this.ring.drain((record) => {
-      for (const w of this.watchers) {
-        if (!w.ports.has(record.port)) continue
-        if (w.client.backlog() > CLIENT_BACKLOG) {
-          w.lost++
-          continue
-        }
-        const bytes = record.bytes.subarray(0, w.snaplen)
-        const event: CaptureEvent & { id: number } = {
-          id: w.id, event: 'packet', port: record.port, direction: record.direction === 0 ? 'rx' : 'tx',
-          time: String(record.time), length: record.length, data: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64')
-        }
-        w.client.send(event)
+    const [only] = this.rings
+    if (this.rings.length === 1) only!.drain((record) => this.take(record, (w, event) => w.client.send(event)), RECORDS_A_DRAIN)
+    else this.drainSeveral()
+    this.tellLost()
+  }
+
+  /** In the order of time: what is younger than this look at the rings waits for the next, as another ring may have older ones by then. */
+  private drainSeveral(): void {
+    const now = BigInt(Math.floor((performance.timeOrigin + performance.now()) * 1000)) * 1000n
+    const { waiting } = this
+    for (const ring of this.rings) {
+      ring.drain((record) => this.take(record, (watcher, event) => waiting.push({ time: record.time, watcher, event })), RECORDS_A_DRAIN)
+    }
+    waiting.sort((a, b) => (a.time < b.time ? -1 : a.time > b.time ? 1 : 0))
+    let ready = 0
+    while (ready < waiting.length && (this.closing || waiting[ready]!.time <= now)) ready++
+    for (const { watcher, event } of waiting.splice(0, ready)) watcher.client.send(event)
+  }
+
+  /** Makes an event of a record for everybody who watches its port. */
+  private take(record: TapRecord, give: (w: Watcher, event: PacketEvent) => void): void {
+    for (const w of this.watchers) {
+      if (!w.ports.has(record.port)) continue
+      if (w.client.backlog() > CLIENT_BACKLOG) {
+        w.lost++
+        continue
       }
-    }, RECORDS_A_DRAIN)
+      const bytes = record.bytes.subarray(0, w.snaplen)
+      give(w, {
+        id: w.id, event: 'packet', port: record.port, direction: record.direction === 0 ? 'rx' : 'tx',
+        time: String(record.time), length: record.length, data: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64')
+      })
+    }
+  }
+
+  private tellLost(): void {
     for (const w of this.watchers) {
       if (w.lost === w.told) continue
       w.told = w.lost

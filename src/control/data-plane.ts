@@ -1,15 +1,25 @@
-/** The main thread's handle on the data plane: starts the worker, sends requests, gives answers back. */
+/**
+ * The data plane as the main thread sees it: one worker thread or several, each with an engine of its own and all tables. The first one
+ * decides about operations and answers for what is learned; the others do as it did, in the same order, so that rows are equal.
+ */
 import { EventEmitter } from 'node:events'
-import { Worker } from 'node:worker_threads'
-import { close, newEventFd, signal } from '../native.js'
-import { NetworkError, type ApplyResult, type Operation, type Query, type RouteRow, type StatsResult } from '../network/operations.js'
+import { createPosts, MAX_WORKERS, retire } from '../core/posts.js'
+import { close } from '../native.js'
+import {
+  NetworkError, type ApplyResult, type LinkRow, type NeighRow, type Operation, type Query, type RouteRow, type StatsResult
+} from '../network/operations.js'
 import type { PingArguments } from '../network/ping.js'
 import { sortRoutes } from '../network/route-order.js'
-import type { PollMode, WorkerReply, WorkerRequest, WorkerSetup } from './messages.js'
+import { asFollower, mayDiffer, operationOf } from './followers.js'
+import { mergeLinks, mergeNeighbors, mergeStats } from './merge.js'
+import type { PollMode, WorkerEvent } from './messages.js'
+import { Thread, type RequestBody } from './thread.js'
 
 export interface DataPlaneOptions {
   instance: string
   poll: PollMode
+  /** Threads that forward; one when left out. TAPs have a queue for each, tunnels sockets (Operation's `queues`, `others`). */
+  workers?: number
   /** Offloads of tunnels; all on when left out. */
   udpSegment?: boolean
   udpGro?: boolean
@@ -17,26 +27,28 @@ export interface DataPlaneOptions {
   operations: Operation[]
 }
 
-type Body<T> = T extends { id: number } ? Omit<T, 'id'> : never
-
 /** A thread that dies again sooner than this is not started once more. */
 const RESTART_AFTER_MS = 10_000
 /** Operations remembered for a restart; an instance that was changed more often cannot be built again. */
 const MAX_OPERATIONS = 200_000
+/** All queues of a device are gone at once: this long, its name is told once. */
+const LOST_AGAIN_MS = 1000
 
 /**
- * Emits `device-lost` (port, errno), `notice` (level, text), `ping` (session, events, done), `restarted` (error) when the thread died and a new one took
- * over its ports, and `failed` (error) when that was no use. The descriptors are the main thread's, so a new thread gets the same
- * TAPs; what the old one had learned is gone.
+ * Emits `device-lost` (port, errno), `notice` (level, text), `ping` (session, events, done), `restarted` (error, worker) when a thread died and
+ * a new one took over its ports, and `failed` (error) when that was no use. The descriptors are the main thread's, so a new thread gets
+ * the same TAPs; what the old one had learned is gone.
  */
 export class DataPlane extends EventEmitter {
-  /** `rows`: what has come of a result in parts. */
-  private readonly waiting = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void; rows: unknown[][] }>()
+  /** How many threads forward. */
+  readonly workers: number
+  private readonly threads: Thread[]
+  private readonly restartedAt: number[]
+  private readonly posts: SharedArrayBuffer | undefined
   private readonly operations: Operation[]
-  private nextId = 1
-  private worker: Worker | undefined
-  private eventFd = -1
-  private restartedAt = -Infinity
+  private readonly seed = Math.floor(Math.random() * 0x7fffffff)
+  private readonly lostAt = new Map<string, number>()
+  private running = 0
   private stopping = false
   private last: Promise<StatsResult> | undefined
   private dead: Error | undefined
@@ -44,120 +56,141 @@ export class DataPlane extends EventEmitter {
   private constructor(private readonly options: DataPlaneOptions) {
     super()
     this.operations = [...options.operations]
+    const { workers = 1 } = options
+    if (!Number.isInteger(workers) || workers < 1 || workers > MAX_WORKERS) throw new RangeError(`there may be 1 to ${MAX_WORKERS} workers`)
+    this.workers = workers
+    for (const operation of options.operations) this.check(operation)
+    this.posts = workers === 1 ? undefined : createPosts(workers)
+    this.restartedAt = new Array<number>(workers).fill(-Infinity)
+    this.threads = Array.from({ length: workers }, (_, index) => {
+      const thread = new Thread(workers === 1 ? 'tapway-data-plane' : `tapway-data-plane-${index}`)
+      thread.on('event', (event: WorkerEvent) => this.take(event))
+      thread.on('ended', (error: Error) => this.ended(index, error))
+      return thread
+    })
   }
 
-  /** Starts the thread and resolves when it has carried out all operations. */
+  /** Starts the threads and resolves when they have carried out all operations. */
   static async start(options: DataPlaneOptions): Promise<DataPlane> {
     const plane = new DataPlane(options)
-    await plane.launch(false)
-    return plane
-  }
-
-  private async launch(again: boolean): Promise<void> {
-    const eventFd = newEventFd()
-    const { instance, poll, udpSegment = true, udpGro = true, coalesce = true } = this.options
-    const setup: WorkerSetup = {
-      instance, poll, udpSegment, udpGro, coalesce, operations: this.operations, again, eventFd, seed: Math.floor(Math.random() * 0x7fffffff)
+    try {
+      await Promise.all(plane.threads.map((_, index) => plane.launch(index, false)))
+      return plane
+    } catch (error) {
+      plane.stopping = true
+      for (const { worker } of plane.threads) await worker?.terminate()
+      throw error
     }
-    const worker = new Worker(new URL('./worker.js', import.meta.url), {
-      workerData: setup, name: 'tapway-data-plane', resourceLimits: { maxYoungGenerationSizeMb: 8 }
-    })
-    this.worker = worker
-    this.eventFd = eventFd
-    await new Promise<void>((resolve, reject) => {
-      let failure: Error | undefined
-      worker.on('message', (m: WorkerReply) => {
-        if ('event' in m && m.event === 'ready') resolve()
-        else this.take(m)
-      })
-      worker.on('error', (error) => {
-        failure = error
-        reject(error)
-      })
-      worker.on('exit', () => {
-        close(eventFd)
-        const error = failure ?? new Error('the data plane has ended')
-        reject(error)
-        this.ended(error)
-      })
+  }
+
+  private launch(index: number, again: boolean): Promise<void> {
+    const { options: { instance, poll, udpSegment = true, udpGro = true, coalesce = true }, workers, posts, threads } = this
+    this.running++
+    return threads[index]!.start({
+      instance, poll, udpSegment, udpGro, coalesce, again, worker: index, workers, flowSeed: this.seed,
+      operations: this.operations.map((o) => operationOf(index === 0 ? o : asFollower(o), index, workers)),
+      eventFds: threads.map(({ eventFd }) => eventFd), seed: Math.floor(Math.random() * 0x7fffffff),
+      ...(posts === undefined ? {} : { posts })
     })
   }
 
-  /** The thread is gone: nobody waits for it any longer, and a new one takes over where that makes sense. */
-  private ended(error: Error): void {
-    for (const waiter of this.waiting.values()) waiter.reject(error)
-    this.waiting.clear()
-    if (this.stopping || this.dead !== undefined) return
-    this.worker = undefined
+  /** A thread is gone: a new one takes over where that makes sense. */
+  private ended(index: number, error: Error): void {
+    this.running--
+    if (this.posts !== undefined) retire(this.posts, this.workers, index)
+    if (this.stopping || this.dead !== undefined) {
+      if (this.running === 0) for (const { eventFd } of this.threads) close(eventFd)
+      return
+    }
     const now = performance.now()
-    if (now - this.restartedAt < RESTART_AFTER_MS || this.operations.length > MAX_OPERATIONS) {
+    if (now - this.restartedAt[index]! < RESTART_AFTER_MS || this.operations.length > MAX_OPERATIONS) {
       this.fail(error)
       return
     }
-    this.restartedAt = now
-    this.launch(true).then(() => this.emit('restarted', error), (second: Error) => this.fail(second))
+    this.restartedAt[index] = now
+    this.launch(index, true).then(() => this.emit('restarted', error, index), (second: Error) => this.fail(second))
+  }
+
+  /** Refuses what several workers cannot do yet. */
+  private check(operation: Operation): void {
+    if (this.workers > 1 && operation.op === 'app.add') throw new NetworkError('not supported yet: apps with several workers', 2)
   }
 
   async apply(operation: Operation): Promise<ApplyResult> {
-    const result = await this.request<ApplyResult>({ kind: 'apply', operation })
+    this.check(operation)
+    const { threads, workers } = this
+    const result = await this.request<ApplyResult>(0, { kind: 'apply', operation: operationOf(operation, 0, workers) })
+    // Answers come in order, and nothing comes between one and what follows here: all workers see the same order
     if (this.operations.length <= MAX_OPERATIONS) this.operations.push(operation)
+    if (workers === 1) return result
+    const followed = asFollower(operation)
+    await Promise.all(threads.slice(1).map(async (thread, i) => {
+      const { worker } = thread
+      try {
+        await this.request(i + 1, { kind: 'apply', operation: operationOf(followed, i + 1, workers) })
+      } catch (error) {
+        // One that died meanwhile is started again with this operation
+        if (thread.worker !== worker || mayDiffer(operation)) return
+        this.emit('notice', 'warn', `worker ${i + 1} could not follow ${operation.op}, and is started again: ${(error as Error).message}`)
+        await worker?.terminate()
+      }
+    }))
     return result
   }
 
   async show(query: Query): Promise<unknown> {
-    const result = await this.request<unknown>({ kind: 'show', query })
+    const several = this.workers > 1
+    if (query.show === 'stats' && several) return mergeStats(await this.askAll<StatsResult>({ kind: 'show', query }))
+    if (query.show === 'link' && several) return mergeLinks(await this.askAll<LinkRow[]>({ kind: 'show', query }))
+    if (query.show === 'neigh' && several) {
+      return mergeNeighbors(await this.askAll<NeighRow[]>({ kind: 'show', query: query.nud === undefined ? query : { ...query, nud: 'all' } }), query.nud)
+    }
+    const result = await this.request<unknown>(0, { kind: 'show', query })
     return query.show === 'route' ? sortRoutes(result as RouteRow[]) : result
   }
 
   resolvePorts(names: string[]): Promise<{ id: number; name: string }[]> {
-    return this.request({ kind: 'resolve-ports', names })
+    return this.request(0, { kind: 'resolve-ports', names })
   }
 
-  capture(ring: SharedArrayBuffer, ports: number[], snaplen: number): Promise<void> {
-    return this.request({ kind: 'capture', ring, ports, snaplen })
+  /** `rings`: one for each worker. */
+  async capture(rings: readonly SharedArrayBuffer[], ports: number[], snaplen: number): Promise<void> {
+    await Promise.all(rings.map((ring, index) => this.request(index, { kind: 'capture', ring, ports, snaplen })))
   }
 
   startPing(ping: PingArguments): Promise<{ session: number; source: string; destination: string }> {
-    return this.request({ kind: 'ping', ping })
+    return this.request(0, { kind: 'ping', ping })
   }
 
   stopPing(session: number): Promise<{ transmitted: number; received: number }> {
-    return this.request({ kind: 'ping-stop', session })
+    return this.request(0, { kind: 'ping-stop', session })
   }
 
-  /** Ends the loop; resolves with the last counters, every time. */
+  /** Ends the loops; resolves with the last counters, every time. */
   stop(): Promise<StatsResult> {
     this.stopping = true
-    return (this.last ??= this.request({ kind: 'stop' }))
+    return (this.last ??= this.askAll<StatsResult>({ kind: 'stop' }).then(mergeStats))
   }
 
-  private request<T>(body: Body<WorkerRequest>): Promise<T> {
-    const { worker } = this
-    if (this.dead !== undefined) return Promise.reject(this.dead)
-    if (worker === undefined) return Promise.reject(new NetworkError('the data plane is being restarted: try again', 1))
-    const id = this.nextId++
-    return new Promise<T>((resolve, reject) => {
-      this.waiting.set(id, { resolve: resolve as (value: never) => void, reject, rows: [] })
-      worker.postMessage({ ...body, id })
-      signal(this.eventFd)
-    })
+  private request<T>(index: number, body: RequestBody): Promise<T> {
+    return this.dead === undefined ? this.threads[index]!.request<T>(body) : Promise.reject(this.dead)
   }
 
-  private take(m: WorkerReply): void {
-    if ('event' in m) {
-      if (m.event === 'device-lost') this.emit('device-lost', m.port, m.errno)
-      else if (m.event === 'notice') this.emit('notice', m.level, m.text)
-      else if (m.event === 'ping') this.emit('ping', m.session, m.events, m.done)
-      return
-    }
-    const waiter = this.waiting.get(m.id)
-    if ('rows' in m) {
-      waiter?.rows.push(m.rows)
-      return
-    }
-    this.waiting.delete(m.id)
-    if ('error' in m) waiter?.reject(new NetworkError(m.error.message, m.error.code))
-    else waiter?.resolve((waiter.rows.length === 0 ? m.result : [...waiter.rows, m.result as unknown[]].flat()) as never)
+  /** The answers of all; the first worker's must be there, others may be dead at the moment. */
+  private async askAll<T>(body: RequestBody): Promise<T[]> {
+    const answers = await Promise.allSettled(this.threads.map((_, index) => this.request<T>(index, body)))
+    if (answers[0]!.status === 'rejected') throw answers[0]!.reason
+    return answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []))
+  }
+
+  private take(m: WorkerEvent): void {
+    if (m.event === 'device-lost') {
+      const now = performance.now()
+      if (now - (this.lostAt.get(m.port) ?? -Infinity) < LOST_AGAIN_MS) return
+      this.lostAt.set(m.port, now)
+      this.emit('device-lost', m.port, m.errno)
+    } else if (m.event === 'notice') this.emit('notice', m.level, m.text)
+    else if (m.event === 'ping') this.emit('ping', m.session, m.events, m.done)
   }
 
   private fail(error: Error): void {

@@ -5,7 +5,7 @@
 import { loadNetworkFile } from '../config/load.js'
 import type { NetworkFile } from '../config/types.js'
 import { Lab } from '../lab/lab.js'
-import { messageOf, type LabLog } from '../lab/types.js'
+import { LabError, messageOf, type LabLog } from '../lab/types.js'
 import { underlayMtu } from '../lab/underlay-look.js'
 import { Underlay } from '../lab/underlay.js'
 import { close, openNetns, setCarrier, setLink } from '../native.js'
@@ -32,6 +32,8 @@ export interface InstanceOptions {
   /** Join what came out of a tunnel; on when left out. */
   coalesce?: boolean
   logLevel: string
+  /** Threads that forward; one when left out. */
+  workers?: number
   /** Where sockets and records lie. */
   runDirectory?: string
 }
@@ -43,6 +45,8 @@ const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 export const runInstance = async (options: InstanceOptions): Promise<number> => {
   const started = performance.now()
   const file = await loadNetworkFile(options.file, { instance: options.name, underlayMtu })
+  const { workers = 1 } = options
+  if (workers > 1 && file.apps.length > 0) throw new LabError('not supported yet: apps with --workers above 1', 2)
   const log = createLog(options.logLevel)
   const directory = options.runDirectory ?? '/run/tapway'
   const socket = `${directory}/${options.name}.sock`
@@ -60,7 +64,7 @@ export const runInstance = async (options: InstanceOptions): Promise<number> => 
   const { udpSegment = true, udpGro = true, coalesce = true } = options
   const labLog: LabLog = { info: (m) => log.info(m), warn: (m) => log.warn(m), debug: (m) => log.debug(m) }
   const lab = await Lab.create(file.hosts, {
-    instance: options.name, offload: options.offload, socket, log: labLog,
+    instance: options.name, offload: options.offload, queues: workers, socket, log: labLog,
     devices: file.bridges.flatMap((bridge) => bridge.devices.map((device) => ({ ...device, bridge: bridge.name })))
   })
   let code = 0
@@ -73,10 +77,10 @@ export const runInstance = async (options: InstanceOptions): Promise<number> => 
   let failure: unknown
   try {
     underlay = await Underlay.open(file.vxlans, {
-      instance: options.name, log: labLog, udpSegment, udpGro, recordUplinks: (uplinks) => lab.recordUplinks(uplinks)
+      instance: options.name, log: labLog, udpSegment, udpGro, workers, recordUplinks: (uplinks) => lab.recordUplinks(uplinks)
     })
     const operations = buildOperations(file, lab.interfaces, { devices: lab.devices, tunnel: (name) => underlay!.tunnel(name) })
-    plane = await DataPlane.start({ instance: options.name, poll: options.poll, udpSegment, udpGro, coalesce, operations })
+    plane = await DataPlane.start({ instance: options.name, poll: options.poll, workers, udpSegment, udpGro, coalesce, operations })
     plane.on('failed', (error: Error) => abort(error))
     plane.on('restarted', (error: Error) => log.error({ error: error.message }, 'the data plane died; a new one has taken over'))
     plane.on('device-lost', (port: string, errno: number) => log.warn({ port, errno }, 'the device behind this port is gone'))

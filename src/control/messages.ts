@@ -2,8 +2,18 @@
 import type { Operation, Query } from '../network/operations.js'
 import type { PingArguments, PingReport } from '../network/ping.js'
 
+export { MAX_WORKERS } from '../core/posts.js'
+
 export interface WorkerSetup {
-  eventFd: number
+  /** Which of how many threads this is. */
+  worker: number
+  workers: number
+  /** Eventfds of all threads: its own wakes it, the others' wake them. */
+  eventFds: readonly number[]
+  /** Where threads post what they have heard (core/posts.ts), when there are several. */
+  posts?: SharedArrayBuffer
+  /** Equal for all threads: a flow takes the same of several paths by whichever it goes. */
+  flowSeed: number
   instance: string
   poll: PollMode
   /** Send with UDP_SEGMENT, expect UDP_GRO, join what came out of a tunnel: where the kernel has them. */
@@ -35,6 +45,9 @@ export type WorkerReply =
   | { id: number; rows: unknown[] }
   | { id: number; error: { code: 1 | 2; message: string } }
   | { event: 'ready' }
+  | WorkerEvent
+
+export type WorkerEvent =
   | { event: 'device-lost'; port: string; errno: number }
   /** Something a user should know, for the log; whoever sends them limits their rate. */
   | { event: 'notice'; level: 'info' | 'warn'; text: string }

@@ -11,7 +11,8 @@ export class PingHub {
   private readonly early = new Map<number, { events: unknown[]; done: boolean }[]>()
 
   constructor(private readonly plane: DataPlane) {
-    plane.on('restarted', () => {
+    plane.on('restarted', (_error: Error, worker: number) => {
+      if (worker !== 0) return // sessions are the first one's
       for (const { client } of this.sessions.values()) client.end()
       this.sessions.clear()
     })

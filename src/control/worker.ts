@@ -3,9 +3,10 @@
  * requests lie in the message port and an eventfd in the wait set says that there are some.
  */
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
-import { dropCapabilities, setSchedBatch } from '../native.js'
-import { NetworkError } from '../network/operations.js'
-import { createNetwork } from '../network/network.js'
+import { attachPosts } from '../core/posts.js'
+import { dropCapabilities, setSchedBatch, signal } from '../native.js'
+import { NetworkError, type ApplyResult, type Operation } from '../network/operations.js'
+import { createNetwork, RESTRUCTURING } from '../network/network.js'
 import { createNativeIo, type NativeIo } from '../port/native-io.js'
 import { CTL_WOKEN } from '../port/rings.js'
 import { attachTapRing } from '../core/tap-ring.js'
@@ -26,7 +27,11 @@ const network = createNetwork({
   seed: setup.seed,
   poll: setup.poll,
   coalesce: setup.coalesce,
-  makeIo: (packets, rings) => (io = createNativeIo(packets, rings, setup.eventFd)),
+  flowSeed: setup.flowSeed,
+  ...(setup.posts === undefined ? {} : {
+    posts: attachPosts(setup.posts, setup.workers, setup.worker), wake: (worker) => signal(setup.eventFds[worker]!)
+  }),
+  makeIo: (packets, rings) => (io = createNativeIo(packets, rings, setup.eventFds[setup.worker]!)),
   attachPort: (tag, descriptor, kind, header) => io!.addPort(tag, descriptor, kind, header),
   detachPort: (tag) => io!.removePort(tag),
   onDeviceLost: (name, errno) => reply({ event: 'device-lost', port: name, errno }),
@@ -36,9 +41,19 @@ const network = createNetwork({
 const jobs: { id: number; rows: unknown[]; source: Iterator<unknown> }[] = []
 let stopping = -1
 
+/** What the first worker has done counts for its followers also when they could not do the same: all have to agree about rows. */
+const apply = (operation: Operation): ApplyResult => {
+  try {
+    return network.apply(operation)
+  } catch (error) {
+    if ((setup.worker > 0 || setup.again) && RESTRUCTURING.has(operation.op)) network.engine.sharing?.restructured()
+    throw error
+  }
+}
+
 const handle = (m: WorkerRequest): unknown => {
   switch (m.kind) {
-    case 'apply': return network.apply(m.operation)
+    case 'apply': return apply(m.operation)
     case 'resolve-ports': return network.resolvePorts(m.names)
     case 'capture': return network.capture(attachTapRing(m.ring), m.ports, m.snaplen)
     case 'ping': return network.ping.start(m.ping)
@@ -95,7 +110,7 @@ const work = (): void => {
 
 for (const operation of setup.operations) {
   try {
-    network.apply(operation)
+    apply(operation)
   } catch (error) {
     if (!setup.again) throw error
   }

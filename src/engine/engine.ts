@@ -66,6 +66,8 @@ export interface EngineOptions {
   /** There are other workers with an engine of the same network: what is posted to them, and how one that sleeps is woken. */
   posts?: Posts
   wake?: (worker: number) => void
+  /** By which flows are spread over several paths; drawn when left out. */
+  flowSeed?: number
 }
 
 export type Engine = ReturnType<typeof createEngine>
@@ -182,7 +184,7 @@ export const createEngine = (options: EngineOptions) => {
 
   const layer3 = createLayer3({
     packets, interfaces, clock, random, wallClock: options.wallClock, toBridge: fromInterface, completeChecksum, interfaceOfPort: interfaceOf,
-    sharing
+    sharing, flowSeed: options.flowSeed
   })
 
   /** Frames that the bridge gave to interfaces, until there are none: routers answer, forward, and may reach each other. */

@@ -35,12 +35,16 @@ export interface Layer3Parts {
   interfaceOfPort: Int32Array
   /** Other workers, who are to know what this one hears. */
   sharing: Sharing | undefined
+  /** By which flows are spread over several paths; drawn when undefined. */
+  flowSeed: number | undefined
 }
 
 export type Layer3 = ReturnType<typeof createLayer3>
 
-export const createLayer3 = ({ packets, interfaces, clock, random, wallClock, toBridge, completeChecksum, interfaceOfPort, sharing }: Layer3Parts) => {
-  const routing = createRouting(interfaces, Math.floor(random() * 0x7fffffff))
+export const createLayer3 = ({
+  packets, interfaces, clock, random, wallClock, toBridge, completeChecksum, interfaceOfPort, sharing, flowSeed
+}: Layer3Parts) => {
+  const routing = createRouting(interfaces, flowSeed ?? Math.floor(random() * 0x7fffffff))
   const neighbors = createNeighbors({ seed: Math.floor(random() * 0x7fffffff) })
   const isLocal = (stack: number, address: number): boolean => routing.isLocal(stack, address)
   const isBroadcast = (stack: number, iface: number, address: number): boolean =>

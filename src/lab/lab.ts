@@ -27,7 +27,7 @@ import type { MadeUplink } from './uplink.js'
 /** What opens and closes TAPs: src/native.ts, or something else in a test. */
 export interface Taps {
   /** `netns` is a descriptor of the namespace. Throws when it cannot. */
-  openTap(options: { readonly netns: number, readonly name: string, readonly offload: boolean }):
+  openTap(options: { readonly netns: number, readonly name: string, readonly offload: boolean, readonly multiQueue?: boolean, readonly isNew?: boolean }):
     { readonly fd: number, readonly vnetHeader: number, readonly offloads: number, readonly ifindex: number }
   /** Several at once, as each may take a while. */
   closeAll(fds: readonly number[]): void
@@ -36,6 +36,8 @@ export interface Taps {
 export interface LabOptions {
   readonly instance: string
   readonly offload: boolean
+  /** Queues of a TAP; one when left out. */
+  readonly queues?: number
   readonly log: LabLog
   /** Path of the control socket, for the record: left over after a kill -9, it is removed with the rest. */
   readonly socket?: string
@@ -90,6 +92,8 @@ export class Lab {
   readonly #found: FoundDevice[] = []
   readonly #hosts: LabHost[] = []
   readonly #taps: Taps
+  /** descriptors of all queues of all TAPs */
+  readonly #opened: number[] = []
   #record: InstanceRecord
   #recorded = false
   #destroyed: Promise<Removed> | undefined
@@ -232,15 +236,23 @@ export class Lab {
   #openTaps({ plan, netns, indexes }: LabHost): void {
     for (const { name, bridge, mac, mtu } of plan.interfaces) {
       let tap: ReturnType<Taps['openTap']>
+      const queues: number[] = []
+      const { offload, queues: count = 1 } = this.options
       try {
-        tap = this.#taps.openTap({ netns, name, offload: this.options.offload })
+        tap = this.#taps.openTap({ netns, name, offload, ...(count > 1 ? { multiQueue: true, isNew: true } : {}) })
+        this.#opened.push(tap.fd)
+        for (let i = 1; i < count; i++) {
+          const { fd } = this.#taps.openTap({ netns, name, offload, multiQueue: true })
+          this.#opened.push(fd)
+          queues.push(fd)
+        }
       } catch (error) {
         const exitCode = codeOf(error) === 'EEXIST' ? 2 : 1
         throw new LabError(`host "${plan.name}": cannot make interface ${name}: ${messageOf(error)}`, exitCode, { cause: error })
       }
       const { fd, vnetHeader, offloads, ifindex } = tap
       indexes.set(name, ifindex)
-      this.interfaces.push({ host: plan.name, interface: name, bridge, fd, vnetHeader, offloads, ifindex, mac, mtu })
+      this.interfaces.push({ host: plan.name, interface: name, bridge, fd, queues, vnetHeader, offloads, ifindex, mac, mtu })
     }
   }
 
@@ -290,7 +302,7 @@ export class Lab {
   }
 
   async #undo(): Promise<Removed> {
-    this.#taps.closeAll([...this.interfaces, ...this.devices].map(({ fd }) => fd))
+    this.#taps.closeAll([...this.#opened, ...this.devices.map(({ fd }) => fd)])
     try {
       const none = { namespaces: [], interfaces: [], devices: [], sysctls: [] }
       const removed = this.#recorded ? await undo(this.#record, this.options.log) : none

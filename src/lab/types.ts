@@ -7,6 +7,8 @@ export interface LabInterface {
   readonly interface: string
   readonly bridge: string
   readonly fd: number
+  /** descriptors of its further queues, one for each worker but the first */
+  readonly queues: readonly number[]
   /** bytes of virtio-net header before each frame: 0, 10 or 12 */
   readonly vnetHeader: number
   /** OFFLOAD_ flags of src/core/ports.ts */

@@ -23,6 +23,8 @@ export interface UnderlayOptions {
   /** Use UDP_SEGMENT, and UDP_GRO, where the kernel has them. */
   readonly udpSegment: boolean
   readonly udpGro: boolean
+  /** Workers of the data plane, each with sockets of its own; one when left out. */
+  readonly workers?: number
   readonly sockets?: UdpSockets
   /** Told what uplinks there are, before each is made; without it there are none. */
   readonly recordUplinks?: (uplinks: readonly MadeUplink[]) => void
@@ -35,8 +37,16 @@ export interface TunnelSockets {
   readonly sendDf: readonly number[]
   /** Whether those that send know UDP_SEGMENT. */
   readonly gso: boolean
+  /** Those of the further workers, at the same ports. */
+  readonly others: readonly WorkerSockets[]
   /** For super-frames; `on`: they get through. `ports` are those of `send`, `portsDf` those of `sendDf`. */
   readonly uplink?: TunnelUplink
+}
+
+export interface WorkerSockets {
+  readonly receive: readonly number[]
+  readonly send: readonly number[]
+  readonly sendDf: readonly number[]
 }
 
 export interface TunnelUplink {
@@ -47,7 +57,8 @@ export interface TunnelUplink {
   readonly portsDf: readonly number[]
 }
 
-interface Tunnel { receive: number[], send: number[], sendDf: number[], ports: number[], portsDf: number[], gso: boolean }
+interface Sockets { receive: number[], send: number[], sendDf: number[] }
+interface Tunnel extends Sockets { ports: number[], portsDf: number[], gso: boolean, others: Sockets[] }
 /** A VXLAN with an uplink. */
 interface Uplinked { readonly name: string, readonly local: string, readonly uplink: Uplink, on: boolean }
 
@@ -65,9 +76,11 @@ export class Underlay {
   #watch: NodeJS.Timeout | undefined
   readonly #namespaces = new Map<string, number>()
   readonly #sockets: UdpSockets
+  readonly #workers: number
   #open: number[] = []
 
   private constructor(private readonly options: UnderlayOptions) {
+    this.#workers = options.workers ?? 1
     this.#sockets = options.sockets ?? { openUdp, close }
   }
 
@@ -90,10 +103,10 @@ export class Underlay {
   tunnel(name: string): TunnelSockets {
     const found = this.#tunnels.get(name)
     if (found === undefined) throw new Error(`no sockets were opened for vxlan ${name}`)
-    const { receive, send, sendDf, ports, portsDf, gso } = found
+    const { receive, send, sendDf, ports, portsDf, gso, others } = found
     const up = this.#uplinked.find((each) => each.name === name)
     return {
-      receive, send, sendDf, gso,
+      receive, send, sendDf, gso, others,
       ...(up === undefined ? {} : { uplink: { fd: up.uplink.fd, ttl: up.uplink.ttl, on: up.on, ports, portsDf } }),
     }
   }
@@ -122,7 +135,10 @@ export class Underlay {
     const plan = planUnderlay(vxlans)
     for (const { name, netns } of vxlans) {
       if (netns !== undefined && !this.#namespaces.has(netns)) this.#namespaces.set(netns, openNamespace(`vxlan "${name}"`, netns))
-      this.#tunnels.set(name, { receive: [], send: [], sendDf: [], ports: [], portsDf: [], gso: this.options.udpSegment })
+      this.#tunnels.set(name, {
+        receive: [], send: [], sendDf: [], ports: [], portsDf: [], gso: this.options.udpSegment,
+        others: Array.from({ length: this.#workers - 1 }, () => ({ receive: [], send: [], sendDf: [] })),
+      })
     }
     await this.#tellMissing(vxlans)
     // Those that receive come first: their port is given, the others go round it.
@@ -131,6 +147,7 @@ export class Underlay {
     for (const tunnel of this.#tunnels.values()) {
       if (tunnel.send.length > 0) continue
       tunnel.send.push(...tunnel.sendDf)
+      for (const other of tunnel.others) other.send.push(...other.sendDf)
       tunnel.ports.push(...tunnel.portsDf)
     }
     await this.#openUplinks(vxlans.filter(mayUplink))
@@ -195,11 +212,16 @@ export class Underlay {
 
   async #openReceive({ netns, family, address, port, group, everyGroup, device, checksum, vxlans }: ReceivePlan): Promise<void> {
     let socket: Udp
+    const further: Udp[] = []
+    // What comes for a group is given to every socket of a port: only the first worker may have one
+    const shared = this.#workers > 1 && port !== 0 && group === undefined && !everyGroup
+    const options: Omit<UdpOptions, 'netns'> = {
+      family, address, port, gro: this.options.udpGro, df: false, checksum: family === 4 || checksum, everyGroup, receive: true,
+      ...(group === undefined ? {} : { group }), ...(device === undefined ? {} : { device }),
+    }
     try {
-      socket = this.#try(netns, {
-        family, address, port, gro: this.options.udpGro, df: false, checksum: family === 4 || checksum, everyGroup, receive: true,
-        ...(group === undefined ? {} : { group }), ...(device === undefined ? {} : { device }),
-      })
+      socket = this.#try(netns, { ...options, ...(shared ? { share: 'first' } : {}) })
+      for (let i = 1; shared && i < this.#workers; i++) further.push(this.#try(netns, { ...options, share: 'further' }))
     } catch (error) {
       if (codeOf(error) === 'EADDRINUSE') {
         const owner = await portOwner(this.#netns(netns), address, port, this.options.instance)
@@ -209,7 +231,11 @@ export class Underlay {
       throw this.#failed(`UDP port ${port} of ${place(address)}`, vxlans[0]!, group?.device ?? device, error)
     }
     if (port === 0) return
-    for (const name of vxlans) this.#tunnels.get(name)!.receive.push(socket.fd)
+    for (const name of vxlans) {
+      const { receive, others } = this.#tunnels.get(name)!
+      receive.push(socket.fd)
+      for (const [i, { fd }] of further.entries()) others[i]!.receive.push(fd)
+    }
     if (this.options.udpGro && !socket.gro) this.options.log.debug(`vxlan "${vxlans[0]}": the kernel has no UDP_GRO`)
   }
 
@@ -223,6 +249,8 @@ export class Underlay {
     if (sockets.length < plan.size) {
       this.options.log.debug(`vxlan "${plan.vxlans[0]}": ${sockets.length} UDP ports from ${low} to ${high} are free, for flows to spread over`)
     }
+    // A flow has the same source port by whichever worker it goes
+    const further = Array.from({ length: this.#workers - 1 }, () => sockets.map(({ port }) => this.#openSend(plan, port, 'further')!))
     // The kernel refuses UDP_SEGMENT on a socket without checksums (net/ipv4/udp.c, udp_send_skb).
     const gso = plan.checksum && sockets.every(({ segment }) => segment)
     for (const name of plan.vxlans) {
@@ -231,6 +259,7 @@ export class Underlay {
         (plan.df ? tunnel.sendDf : tunnel.send).push(fd)
         ;(plan.df ? tunnel.portsDf : tunnel.ports).push(port)
       }
+      for (const [i, other] of tunnel.others.entries()) (plan.df ? other.sendDf : other.send).push(...further[i]!.map(({ fd }) => fd))
       if (!gso) tunnel.gso = false
     }
   }
@@ -246,7 +275,7 @@ export class Underlay {
       for (let at = Math.floor(i * count / plan.size); tried.size < count; at = (at + 1) % count) {
         if (tried.has(at)) continue
         tried.add(at)
-        const socket = this.#openSend(plan, any ? 0 : low + at)
+        const socket = this.#openSend(plan, any ? 0 : low + at, this.#workers > 1 ? 'first' : undefined)
         if (socket === undefined) continue
         sockets.push(socket)
         break
@@ -256,14 +285,15 @@ export class Underlay {
   }
 
   /** Undefined when the port is taken. */
-  #openSend(plan: PoolPlan, port: number): Udp | undefined {
+  #openSend(plan: PoolPlan, port: number, share: UdpOptions['share']): Udp | undefined {
     const { netns, family, address, checksum, df, device, vxlans } = plan
     try {
       return this.#try(netns, {
         family, address, port, gro: false, df, checksum, receive: false, ...(device === undefined ? {} : { device }),
+        ...(share === undefined ? {} : { share }),
       })
     } catch (error) {
-      if (codeOf(error) === 'EADDRINUSE') return undefined
+      if (codeOf(error) === 'EADDRINUSE' && share !== 'further') return undefined
       throw this.#failed(`a UDP port of ${place(address)}`, vxlans[0]!, device, error)
     }
   }

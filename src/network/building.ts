@@ -117,7 +117,7 @@ export const createBuilding = (engine: Engine, registry: Registry, addresses: Ad
     ports.handle[port] = o.handle
     ports.vnetHeader[port] = o.vnet_header
     ports.offloads[port] = o.offloads
-    options.attachPort(port, o.handle, o.io === 'packet' ? PORT_PACKET : PORT_FILE, o.vnet_header)
+    if (o.reads !== false) options.attachPort(port, o.handle, o.io === 'packet' ? PORT_PACKET : PORT_FILE, o.vnet_header)
     registry.ports.push({
       kind: 'port', name: o.name, bridge: b, ifindex: registry.nextIndex(), port, handle: o.handle, mac: o.mac, netns: o.netns, ifname: o.ifname,
       io: o.io ?? 'tap'

@@ -43,6 +43,8 @@ export interface NetworkOptions extends Attachment {
   /** Posts to other workers with the same network (engine/sharing.ts), and how one that sleeps is woken. */
   posts?: Posts
   wake?: (worker: number) => void
+  /** Flows are spread over several paths by this; of several workers all have the same. One of its own when left out. */
+  flowSeed?: number
   /** Clocks of their own, for tests. */
   readClock?: () => number
   wallClock?: () => number
@@ -86,6 +88,7 @@ export const createNetwork = (options: NetworkOptions) => {
     busy: options.poll === 'busy',
     ...(options.coalesce === undefined ? {} : { coalesce: options.coalesce }),
     ...(options.posts === undefined ? {} : { posts: options.posts }),
+    ...(options.flowSeed === undefined ? {} : { flowSeed: options.flowSeed }),
     ...(options.wake === undefined ? {} : { wake: options.wake }),
     onTunnelEvent: createTunnelNotices(() => engine, registry, (level, text) => options.onNotice?.(level, text)),
     onDeviceLost: (row, errno) => {

@@ -33,6 +33,10 @@ export type Operation =
       mac: string; netns: string; ifname: string
       /** What the descriptor is: a TAP, or the packet socket of an existing device. */
       io?: 'tap' | 'packet'
+      /** Descriptors of further queues, for the further workers of a data plane. */
+      queues?: readonly number[]
+      /** False: frames are only written to it, as another worker reads them. */
+      reads?: boolean
     }
   | { op: 'port.del'; name: string }
   /**
@@ -59,6 +63,8 @@ export type Operation =
       family: 4 | 6; receive: readonly number[]; send: readonly number[]; send_df: readonly number[]
       /** Whether the sockets know UDP_SEGMENT. */
       gso: boolean
+      /** Sockets of the further workers of a data plane, at the same ports. */
+      others?: readonly { receive: readonly number[]; send: readonly number[]; send_df: readonly number[] }[]
       /**
        * TAP for super-frames (`local` is there then, `family` 4): its descriptor, the machine's TTL, and the UDP ports of `send` and `send_df`
        * in their order. Off at first when `on` is false.

@@ -17,7 +17,7 @@ test('a data plane that dies is replaced, with everything that had been set', as
   const before = await plane.show({ show: 'route', router: 'r' })
   const restarted = new Promise((resolve) => plane.once('restarted', resolve))
   // The thread ends as it would by an error in its loop
-  await (plane as unknown as { worker: Worker }).worker.terminate()
+  await (plane as unknown as { threads: { worker: Worker }[] }).threads[0]!.worker.terminate()
   await restarted
   t.deepEqual(await plane.show({ show: 'route', router: 'r' }), before)
   t.is((before as unknown[]).length, 2)
