@@ -164,6 +164,7 @@ static const struct {
   { "writeSysctl", tw_write_sysctl },
   { "rtnetlink", tw_rtnetlink },
   { "setCarrier", tw_set_carrier },
+  { "steerTap", tw_steer_tap },
   { "close", close_fd },
   { "closeAll", close_all },
   { "newEventFd", new_event_fd },

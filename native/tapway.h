@@ -197,6 +197,7 @@ napi_value tw_open_tap(napi_env env, napi_callback_info info);
 napi_value tw_open_udp(napi_env env, napi_callback_info info);
 napi_value tw_open_packet(napi_env env, napi_callback_info info);
 napi_value tw_set_carrier(napi_env env, napi_callback_info info);
+napi_value tw_steer_tap(napi_env env, napi_callback_info info);
 napi_value tw_create_io(napi_env env, napi_callback_info info);
 napi_value tw_drop_capabilities(napi_env env, napi_callback_info info);
 napi_value tw_current_capabilities(napi_env env, napi_callback_info info);

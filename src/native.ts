@@ -171,6 +171,7 @@ export interface Addon {
   openPacket(netns: number, name: string, offload: number): PacketSocket
   setLink(netns: number, name: string, up: number, mtu: number, mac: number, txqueuelen: number): void
   setCarrier(fd: number, on: boolean): void
+  steerTap(fd: number): void
   close(fd: number): void
   newEventFd(): number
   signal(fd: number): void
@@ -322,6 +323,12 @@ export const setLink = (options: LinkOptions): void => {
 
 /** Carrier of a TAP as its namespace sees it (TUNSETCARRIER). */
 export const setCarrier = (fd: number, on: boolean): void => addon().setCarrier(descriptor('fd', fd), Boolean(on))
+
+/**
+ * Frames of one flow, both directions of it, are handed over by one queue of a TAP with several, always the same: by a hash of addresses,
+ * protocol and ports, of fragments by addresses alone. Without it a flow may change its queue. Throws a NativeError.
+ */
+export const steerTap = (fd: number): void => addon().steerTap(descriptor('fd', fd))
 
 /** Closes a descriptor that this thread opened with this file; EBADF for any other. */
 export const close = (fd: number): void => addon().close(descriptor('fd', fd))

@@ -7,7 +7,7 @@
  */
 import { closeSync, existsSync, rmSync } from 'node:fs'
 import type { Host } from '../config/types.js'
-import { openPacket, openTap } from '../native.js'
+import { openPacket, openTap, steerTap } from '../native.js'
 import { blockStack, findDevices, lostTo, type DevicePlan, type FoundDevice } from './device.js'
 import { configure, LO_INDEX } from './configure.js'
 import { checkInstance, lockInstance, lockPath, type InstanceLock } from './lock.js'
@@ -29,6 +29,8 @@ export interface Taps {
   /** `netns` is a descriptor of the namespace. Throws when it cannot. */
   openTap(options: { readonly netns: number, readonly name: string, readonly offload: boolean, readonly multiQueue?: boolean, readonly isNew?: boolean }):
     { readonly fd: number, readonly vnetHeader: number, readonly offloads: number, readonly ifindex: number }
+  /** Has every flow keep to one queue. Throws when it cannot. */
+  steerTap?(fd: number): void
   /** Several at once, as each may take a while. */
   closeAll(fds: readonly number[]): void
 }
@@ -90,6 +92,7 @@ export class Lab {
   /** In the order of the plan. */
   readonly devices: LabDevice[] = []
   readonly #found: FoundDevice[] = []
+  #unsteered = false
   readonly #hosts: LabHost[] = []
   readonly #taps: Taps
   /** descriptors of all queues of all TAPs */
@@ -99,7 +102,7 @@ export class Lab {
   #destroyed: Promise<Removed> | undefined
 
   private constructor(readonly options: LabOptions, private readonly lock: InstanceLock) {
-    this.#taps = options.taps ?? { openTap, closeAll }
+    this.#taps = options.taps ?? { openTap, steerTap, closeAll }
     this.#record = newRecord(options.instance, options.socket ?? null, [])
   }
 
@@ -250,9 +253,19 @@ export class Lab {
         const exitCode = codeOf(error) === 'EEXIST' ? 2 : 1
         throw new LabError(`host "${plan.name}": cannot make interface ${name}: ${messageOf(error)}`, exitCode, { cause: error })
       }
+      if (count > 1) this.#steer(tap.fd)
       const { fd, vnetHeader, offloads, ifindex } = tap
       indexes.set(name, ifindex)
       this.interfaces.push({ host: plan.name, interface: name, bridge, fd, queues, vnetHeader, offloads, ifindex, mac, mtu })
+    }
+  }
+
+  #steer(fd: number): void {
+    try {
+      this.#taps.steerTap?.(fd)
+    } catch (error) {
+      if (!this.#unsteered) this.options.log.warn(`queues are chosen by the kernel, which may change that of a flow and its order with it: ${messageOf(error)}`)
+      this.#unsteered = true
     }
   }
 

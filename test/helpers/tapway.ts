@@ -185,6 +185,9 @@ export class Instance {
   }
 }
 
+/** Words of `up` for every instance of a run of tests: TAPWAY_TEST_WORKERS=2 has all of them with two workers. */
+export const EVERY_UP: readonly string[] = process.env['TAPWAY_TEST_WORKERS'] === undefined ? [] : ['--workers', process.env['TAPWAY_TEST_WORKERS']]
+
 export interface UpOptions extends RunOptions {
   /** The instance's name; one that no other test has, when left out. */
   readonly name?: string
@@ -202,7 +205,7 @@ export const launchTapway = (network: string, options: UpOptions = {}): Instance
   onSweep(async () => {
     if (existsSync(recordOf(name))) await tapway('--name', name, 'down')
   })
-  return new Instance(name, start(process.execPath, [BIN, '--name', name, 'up', file, ...options.args ?? []], options))
+  return new Instance(name, start(process.execPath, [BIN, '--name', name, 'up', file, ...EVERY_UP, ...options.args ?? []], options))
 }
 
 /** Starts `tapway up` and waits for its ready line. Throws with what it printed when it ends before. */

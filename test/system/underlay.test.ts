@@ -55,7 +55,7 @@ const unicast = (i: 0 | 1, family: 4 | 6 = 4): string => `local: ${ADDRESSES[fam
 
 /** Starts `up` inside a machine, without waiting for anything. */
 const launchOn = (machine: string, { file }: End, name = uniqueName('t'), ...args: string[]): Instance =>
-  new Instance(name, start('nsenter', [`--net=/run/netns/${machine}`, '--', process.execPath, BIN, '--name', name, 'up', temporaryFile(file), ...args]))
+  new Instance(name, start('nsenter', [`--net=/run/netns/${machine}`, '--', process.execPath, BIN, '--name', name, 'up', temporaryFile(file), ...EVERY_UP, ...args]))
 
 const startOn = async (machine: string, site: End, name?: string, ...args: string[]): Promise<Instance> => {
   const instance = launchOn(machine, site, name, ...args)

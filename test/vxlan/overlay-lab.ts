@@ -94,7 +94,7 @@ hosts: {${device === true ? '' : ` ${host}: { netns: ${host}, interfaces: { eth0
   onSweep(async () => {
     if (existsSync(recordOf(name))) await tapway('--name', name, 'down')
   })
-  const program = start('nsenter', [`--net=/run/netns/${machine}`, process.execPath, BIN, '--name', name, 'up', file, ...args])
+  const program = start('nsenter', [`--net=/run/netns/${machine}`, process.execPath, BIN, '--name', name, 'up', file, ...EVERY_UP, ...args])
   await program.prints(/^ready.*\n/m)
   return new Instance(name, program)
 }

@@ -79,7 +79,7 @@ export const createTapwayVtep = async (plan: VtepPlan): Promise<TapwayVtep> => {
     if (existsSync(recordOf(name))) await tapway('--name', name, 'down')
   })
   const program = start('nsenter', [
-    `--net=/run/netns/${outer}`, process.execPath, BIN, '--name', name, 'up', temporaryFile(networkFile(plan, inner))
+    `--net=/run/netns/${outer}`, process.execPath, BIN, '--name', name, 'up', ...EVERY_UP, temporaryFile(networkFile(plan, inner))
   ])
   const instance = new Instance(name, program)
   await program.prints(/^ready.*\n/m)
