@@ -4,7 +4,8 @@
  */
 import type { Operation } from '../network/operations.js'
 
-const ALL_ZEROS = '00:00:00:00:00:00'
+/** Addresses of lists of destinations, which nobody learns: of groups, and all zeros. */
+const isList = (mac: string): boolean => /^(.[13579bdf]|00:00:00:00:00:00$)/i.test(mac)
 
 /** A worker's own descriptors in place of the first one's. What has only one queue is read by one worker, and written to by all. */
 export const operationOf = (o: Operation, worker: number, workers: number): Operation => {
@@ -25,7 +26,7 @@ export const operationOf = (o: Operation, worker: number, workers: number): Oper
 /** What packets teach may differ for a moment: an entry that the first worker has made or changed takes the place of whatever is there. */
 export const asFollower = (o: Operation): Operation => {
   switch (o.op) {
-    case 'fdb.add': case 'fdb.append': return o.mac === ALL_ZEROS ? o : { ...o, op: 'fdb.replace' }
+    case 'fdb.add': case 'fdb.append': return isList(o.mac) ? o : { ...o, op: 'fdb.replace' }
     case 'neigh.add': case 'neigh.change': return { ...o, op: 'neigh.replace' }
     default: return o
   }

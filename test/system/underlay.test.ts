@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import test, { type ExecutionContext } from 'ava'
 import type { FdbRow, StatsResult } from '../../src/network/operations.js'
 import { addNetns, inNs, ip, netnsTest, uniqueName } from '../helpers/netns.js'
-import { BIN, type Finished, Instance, run, start, startTapway, temporaryFile, until } from '../helpers/tapway.js'
+import { BIN, EVERY_UP, type Finished, Instance, run, start, startTapway, temporaryFile, until } from '../helpers/tapway.js'
 
 const systemTest = netnsTest(test)
 

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { addNetns, inNs, ip, onSweep, uniqueName } from '../helpers/netns.js'
 import {
-  BIN, Instance, recordOf, run, start, tapway, temporaryFile, until, type Finished, type Program
+  BIN, EVERY_UP, Instance, recordOf, run, start, tapway, temporaryFile, until, type Finished, type Program
 } from '../helpers/tapway.js'
 import { shellIn, sysctlLines } from './underlay.js'
 

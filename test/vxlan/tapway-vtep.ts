@@ -7,7 +7,7 @@ import { stringify } from 'yaml'
 import { close, openNetns } from '../../src/native.js'
 import { addNetns, ip, onSweep, uniqueName } from '../helpers/netns.js'
 import { createRawPorts } from '../helpers/raw-port.js'
-import { BIN, Instance, recordOf, start, tapway, temporaryFile } from '../helpers/tapway.js'
+import { BIN, EVERY_UP, Instance, recordOf, start, tapway, temporaryFile } from '../helpers/tapway.js'
 import {
   BRIDGE, BRIDGE_MAC, PORT, UNDERLAY, VNI, portNames, tunnelMac, tunnelName, type FdbRow, type Seen, type Tunnel, type VtepBox,
   type VtepPlan
