@@ -21,6 +21,7 @@ export const mergeStats = ([first, ...others]: readonly StatsResult[]): StatsRes
     const { ok, ...balance } = other.balance
     sumInto(sum.balance as unknown as Record<string, number>, balance)
     sum.balance.ok = sum.balance.ok && ok
+    if (sum.posts !== undefined && other.posts !== undefined) sumInto(sum.posts, other.posts)
   }
   return sum
 }

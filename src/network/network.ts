@@ -173,7 +173,8 @@ export const createNetwork = (options: NetworkOptions) => {
         received: b[B_RECEIVED]!, originated: b[B_ORIGINATED]!, copied: b[B_COPIED]!, pieces: b[B_PIECES]!,
         transmitted: b[B_TRANSMITTED]!, delivered: b[B_DELIVERED]!, dropped: b[B_DROPPED]!, merged: b[B_MERGED]!,
         held, ok: created - ended === held && packets.packetsInUse() === held
-      }
+      },
+      ...(engine.sharing === undefined ? {} : { posts: engine.sharing.counts() })
     }
   }
 

@@ -334,6 +334,8 @@ export interface StatsResult {
     /** created = ended + held, and held is what the holders say. */
     ok: boolean
   }
+  /** With several workers: what they have told each other, and what found no room or came too late to be true. */
+  posts?: { applied: number; lost: number; outdated: number }
 }
 
 /** An operation or query that cannot be done: `code` 2 when the words are wrong (no such name), 1 when it failed (exists already). */
