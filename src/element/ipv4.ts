@@ -92,17 +92,17 @@ export const createIpv4 = ({ packets, interfaces, routing, icmp, options, output
   }
 
   /** A broadcast address of a connected network: for us if it is that of the interface it came by, else forwarded only where allowed. */
-  const receiveBroadcast = (p: number, iface: number, id: number): void => {
+  const receiveBroadcast = (p: number, iface: number, info: number): void => {
     const s = stack[iface]!
     const table = routing.of(s)
-    if (table.leavesBy(id, iface)) deliver(p, iface)
+    if (table.leavesBy(info, iface)) deliver(p, iface)
     else if (broadcastForwarding[iface] === 0 || forwarding[s] === 0 || interfaceForwarding[iface] === 0) packets.drop(p, DIRECTED_BROADCAST)
     else if ((flags[p]! & F_LINK_BROADCAST) !== 0) packets.drop(p, LINK_BROADCAST)
     else if (ipv4.ttl(view, l3[p]!) <= 1) fail(p, iface, icmp4.TIME_EXCEEDED, icmp4.TTL_IN_TRANSIT, 0, TTL_EXCEEDED)
     else if (!packets.makeWritable(p)) packets.drop(p, NO_BUFFER)
     else {
       ipv4.decrementTtl(view, l3[p]!)
-      output.broadcast(p, table.interfaceOf(table.select(id, 0)), iface)
+      output.broadcast(p, table.interfaceOf(table.select(info, 0)), iface)
     }
   }
 
@@ -141,13 +141,13 @@ export const createIpv4 = ({ packets, interfaces, routing, icmp, options, output
     }
     const s = stack[iface]!
     const table = routing.of(s)
-    const id = table.lookup(destination)
-    const type = id === 0 ? 0 : table.typeOf(id)
+    const info = table.lookup(destination)
+    const type = info === 0 ? 0 : table.typeOf(info)
     if (type === routes.ROUTE_BROADCAST || type === routes.ROUTE_LOCAL) {
       const bad = source === 0 ? OK : checkSource(s, iface, source)
       if (bad !== OK) packets.drop(p, bad)
       else if (header > ipv4.IPV4_HEADER && !acceptOptions(p, iface)) return
-      else if (type === routes.ROUTE_BROADCAST) receiveBroadcast(p, iface, id)
+      else if (type === routes.ROUTE_BROADCAST) receiveBroadcast(p, iface, info)
       else deliver(p, iface)
       return
     }
@@ -165,7 +165,7 @@ export const createIpv4 = ({ packets, interfaces, routing, icmp, options, output
       packets.drop(p, LINK_BROADCAST)
       return
     }
-    const hop = table.select(id, routing.hash(source, destination))
+    const hop = table.select(info, routing.hash(source, destination))
     const out = table.interfaceOf(hop)
     const gateway = table.gatewayOf(hop, destination)
     cache.put(c, iface, source, destination, out, gateway)

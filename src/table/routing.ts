@@ -47,40 +47,40 @@ export const createRouting = (interfaces: Interfaces, seed: number) => {
     },
     isLocal: (stack: number, address: number): boolean => {
       const table = of(stack)
-      const id = table.lookup(address)
-      return id !== 0 && table.typeOf(id) === ROUTE_LOCAL
+      const info = table.lookup(address)
+      return info !== 0 && table.typeOf(info) === ROUTE_LOCAL
     },
     /** A broadcast address of a network on any interface of the stack. */
     isBroadcast: (stack: number, _iface: number, address: number): boolean => {
       const table = of(stack)
-      const id = table.lookup(address)
-      return id !== 0 && table.typeOf(id) === ROUTE_BROADCAST
+      const info = table.lookup(address)
+      return info !== 0 && table.typeOf(info) === ROUTE_BROADCAST
     },
     /** The source address a packet of the stack's own gets for a destination: the route's preferred one, else one of the link's. 0 when there is no route. */
     sourceFor: (stack: number, destination: number): number => {
       const table = of(stack)
-      const id = table.lookup(destination)
-      if (id === 0) return 0
-      const type = table.typeOf(id)
+      const info = table.lookup(destination)
+      if (info === 0) return 0
+      const type = table.typeOf(info)
       if (type === ROUTE_LOCAL) return destination
       if (type !== ROUTE_UNICAST && type !== ROUTE_BROADCAST) return 0
-      const preferred = table.preferredSource(id)
+      const preferred = table.preferredSource(info)
       if (preferred !== 0) return preferred
-      const hop = table.select(id, 0)
+      const hop = table.select(info, 0)
       return addressOn(table.interfaceOf(hop), table.gatewayOf(hop, destination))
     },
     /** MTU of the link by which a packet of the stack's own leaves for a destination. */
     mtuFor: (stack: number, destination: number): number => {
       const table = of(stack)
-      const id = table.lookup(destination)
-      return id === 0 ? 0xffff : interfaces.mtu[table.interfaceOf(table.select(id, 0))]!
+      const info = table.lookup(destination)
+      return info === 0 ? 0xffff : interfaces.mtu[table.interfaceOf(table.select(info, 0))]!
     },
     /** Does an interface with proxy_arp answer for `target`: forwarding is on and the way there is another interface (arp_fwd_proxy). */
     proxies: (stack: number, iface: number, target: number): boolean => {
       if (interfaces.forwarding[stack] === 0 || interfaces.interfaceForwarding[iface] === 0) return false
       const table = of(stack)
-      const id = table.lookup(target)
-      return id !== 0 && table.typeOf(id) === ROUTE_UNICAST && !table.leavesBy(id, iface)
+      const info = table.lookup(target)
+      return info !== 0 && table.typeOf(info) === ROUTE_UNICAST && !table.leavesBy(info, iface)
     }
   }
 }
