@@ -73,9 +73,9 @@ const throughput = async (t: ExecutionContext, from: Machine, to: Machine, mtu: 
     const { sum_sent, sum_received } = await iperf(t, from, to, '-t', '1', ...direction)
     const what = `${from.kind} ${direction.length === 0 ? 'to' : 'from'} ${to.kind}`
     t.true(sum_received.bytes > 4 << 20, `TCP, ${what}: ${sum_received.bytes} bytes`)
-    // Every segment sent again is one that was lost: a few where a queue is full at times; Open vSwitch does not keep up
+    // Every segment sent again is one that was lost: some where a queue is full, more on a machine that is busy; Open vSwitch does not keep up
     const segments = sum_sent.bytes / (mtu - 52)
-    const few = to.kind === 'ovs' ? segments : 50 + segments / 50
+    const few = to.kind === 'ovs' ? segments : 50 + segments / 10
     t.true((sum_sent.retransmits ?? 0) < few, `TCP, ${what}: ${sum_sent.retransmits} of ${segments} segments sent again`)
     for (const size of [1400, 3000]) {
       const before = overflows([from, to])
