@@ -14,7 +14,6 @@ import {
 } from '../reason.js'
 import type { Interfaces } from '../table/interfaces.js'
 import * as routes from '../table/routes.js'
-import { createFlowCache } from '../table/flow-cache.js'
 import type { Routing } from '../table/routing.js'
 import { isSumGood, sumAligned } from '../wire/checksum.js'
 import { ETHERNET_HEADER } from '../wire/ethernet.js'
@@ -40,7 +39,6 @@ export interface Ipv4Parts {
 
 export const createIpv4 = ({ packets, interfaces, routing, icmp, options, output, deliver }: Ipv4Parts) => {
   const { start, length, flags, l3, l4, view, i32 } = packets
-  const cache = createFlowCache(routing)
   const { stack, forwarding, interfaceForwarding, rpFilter, sendRedirects, broadcastForwarding } = interfaces
 
   /** As checkIpv4, for the aligned header every frame of ours has. */
@@ -131,11 +129,6 @@ export const createIpv4 = ({ packets, interfaces, routing, icmp, options, output
     l4[p] = o + header
     const source = ipv4.source(view, o)
     const destination = ipv4.destination(view, o)
-    const c = cache.slotOf(iface, source, destination)
-    if (cache.holds(c, iface, source, destination) && header === ipv4.IPV4_HEADER && (flags[p]! & F_LINK_BROADCAST) === 0) {
-      forward(p, iface, cache.outOf(c), cache.gatewayOf(c), source)
-      return
-    }
     if (isSpecial(source) || isSpecial(destination)) {
       if (!receiveSpecial(p, iface, source, destination)) return
     }
@@ -166,10 +159,7 @@ export const createIpv4 = ({ packets, interfaces, routing, icmp, options, output
       return
     }
     const hop = table.select(info, routing.hash(source, destination))
-    const out = table.interfaceOf(hop)
-    const gateway = table.gatewayOf(hop, destination)
-    cache.put(c, iface, source, destination, out, gateway)
-    forward(p, iface, out, gateway, source)
+    forward(p, iface, table.interfaceOf(hop), table.gatewayOf(hop, destination), source)
   }
 
   /** Sources and destinations that are no unicast addresses; false when the packet was dealt with. */

@@ -83,6 +83,8 @@ export const createNeighborOutput = (parts: NeighborOutputParts) => {
   }
   drawReachableTimes()
   let lastDraw = clock.now
+  let lastRow = -1
+  let macChanges = 0
   let nextCollect = clock.now + baseReachableTime / 2
 
   const setState = (row: number, newState: number, now: number, at: number): void => {
@@ -119,6 +121,7 @@ export const createNeighborOutput = (parts: NeighborOutputParts) => {
 
   /** Writes the Ethernet header and sends; the entry is valid. */
   const transmit = (p: number, row: number): void => {
+    lastRow = row
     const iface = interfaceOf[row]!
     const f = packetFlags[p]!
     if ((f & F_LINK_BROADCAST) !== 0) packetFlags[p] = f & ~F_LINK_BROADCAST
@@ -215,6 +218,7 @@ export const createNeighborOutput = (parts: NeighborOutputParts) => {
     if (wasValid && !same && (flags & NEIGH_UPDATE_OVERRIDE) === 0) return true
     const st = same && newState === NUD_STALE && !admin ? old : newState
     if (same && st === old) return true
+    if (macHi[row] !== hi || macLo[row] !== lo) macChanges++
     macHi[row] = hi
     macLo[row] = lo
     if (!same && (st & NUD_CONNECTED) === 0) confirmed[row] = now - 2 * baseReachableTime
@@ -343,6 +347,10 @@ export const createNeighborOutput = (parts: NeighborOutputParts) => {
   return {
     parameters, reachableTime, output, outputTo, tick, update, learn, confirm, set, remove, flush, sendRequest,
     /** Packets held by all entries. */
-    heldPackets: held.count
+    heldPackets: held.count,
+    /** The entry that a packet was sent by last; -1 before that. */
+    lastRow: (): number => lastRow,
+    /** Counts MAC addresses that came to be known, or others than before. */
+    macChanges: (): number => macChanges
   }
 }

@@ -9,6 +9,7 @@ import { createPackets, type Packets, type PoolOptions } from '../core/packets.j
 import { C_TX_BYTES, C_TX_DROPPED, C_TX_ERRORS, C_TX_PACKETS, C_RX_BYTES, C_RX_PACKETS, createPorts, PORT_CELLS, P_CAPTURE } from '../core/ports.js'
 import type { TapRingProducer } from '../core/tap-ring.js'
 import { createBridge } from '../element/bridge.js'
+import { createFastPath } from '../element/fast-path.js'
 import { createPolicy } from '../element/policy.js'
 import { createOutput } from '../port/output.js'
 import {
@@ -61,6 +62,8 @@ export interface EngineOptions {
   batch?: number
   /** Join runs of datagrams to super-frames before they are sent (default on). */
   coalesce?: boolean
+  /** Forwarded packets of a flow go the way of the last one while nothing has changed (default on). */
+  fastPath?: boolean
 }
 
 export type Engine = ReturnType<typeof createEngine>
@@ -168,11 +171,19 @@ export const createEngine = (options: EngineOptions) => {
     counters[c + C_RX_BYTES]! += length[p]!
     if (capturing) watch(p, port, 0)
     packets.inPort[p] = port
-    bridge.inject(p, port)
+    const row = layer3.neighborOutput.lastRow()
+    const isFollowed = fastPath.mayFollow(p, interfaceOf[port]!, row)
+    const to = bridge.inject(p, port)
+    if (isFollowed && to >= 0) fastPath.remember(interfaceOf[port]!, to, row)
   }
 
   const layer3 = createLayer3({
     packets, interfaces, clock, random, wallClock: options.wallClock, toBridge: fromInterface, completeChecksum, interfaceOfPort: interfaceOf
+  })
+
+  const usesFastPath = options.fastPath !== false
+  const fastPath = createFastPath({
+    packets, ports, interfaces, neighbors: layer3.neighbors, clock, changes: fdb.changes, macChanges: layer3.neighborOutput.macChanges, output
   })
 
   /** Frames that the bridge gave to interfaces, until there are none: routers answer, forward, and may reach each other. */
@@ -182,12 +193,14 @@ export const createEngine = (options: EngineOptions) => {
       const port = workPort[workHead]!
       workHead = (workHead + 1) & (workPlaces - 1)
       workCount--
+      if (usesFastPath && !capturing && fastPath.forward(p, port, interfaceOf[port]!)) continue
       const c = port * PORT_CELLS
       counters[c + C_TX_PACKETS]!++
       counters[c + C_TX_BYTES]! += length[p]!
       if (capturing) watch(p, port, 1)
       packets.inPort[p] = port
       layer3.receive(p, interfaceOf[port]!)
+      fastPath.end()
     }
   }
 
@@ -276,7 +289,7 @@ export const createEngine = (options: EngineOptions) => {
   control[CTL_RX_COUNT] = 0
 
   return {
-    packets, ports, rings, interfaces, fdb, remotes, policy, clock, io, bridge, layer3, turn,
+    packets, ports, rings, interfaces, fdb, remotes, policy, clock, io, bridge, layer3, fastPath, turn,
     tunnels: tunnelPath.tunnels,
     tunnelFdb: tunnelPath.fdb,
     tunnelNeighbors: tunnelPath.neighbors,

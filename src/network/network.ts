@@ -39,6 +39,8 @@ export interface NetworkOptions extends Attachment {
   onNotice?: OnNotice
   /** Join what can be joined: datagrams to super-frames, also what came out of a tunnel (default on). */
   coalesce?: boolean
+  /** Packets of a flow go the way of the last one while nothing has changed (default on). */
+  fastPath?: boolean
   /** Clocks of their own, for tests. */
   readClock?: () => number
   wallClock?: () => number
@@ -75,13 +77,14 @@ export const createNetwork = (options: NetworkOptions) => {
     spinUs: SPIN_US[options.poll],
     busy: options.poll === 'busy',
     ...(options.coalesce === undefined ? {} : { coalesce: options.coalesce }),
+    ...(options.fastPath === undefined ? {} : { fastPath: options.fastPath }),
     onTunnelEvent: createTunnelNotices(() => engine, registry, (level, text) => options.onNotice?.(level, text)),
     onDeviceLost: (row, errno) => {
       ports.state[row] = ports.state[row]! & ~P_CARRIER
       options.onDeviceLost?.(registry.ports.find((p) => p.port === row)?.name ?? String(row), errno)
     }
   })
-  const { ports, layer3, packets } = engine
+  const { ports, packets } = engine
   const addresses = createAddresses(engine, registry)
   const routes = createRouteCommands(engine, registry)
   const neighbors = createNeighborCommands(engine, registry)
@@ -98,7 +101,6 @@ export const createNetwork = (options: NetworkOptions) => {
 
   const apply = (o: Operation): ApplyResult => {
     // Also when it fails half-way: what was remembered of routes is looked up again
-    layer3.routing.changed()
     engine.fdb.touch()
     // What is queued names descriptors, ports and peers, whose rows may become another one's
     engine.flush()

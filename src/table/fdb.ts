@@ -320,7 +320,7 @@ export const createFdb = (options: FdbOptions = {}) => {
 
   return {
     find, learn, add, replace, remove, flush, sweep, scan,
-    /** Goes up with every change of what `find` answers; wraps. */
+    /** Goes up with every change of what `find` answers, and by `touch`; wraps. */
     changes: (): number => changes,
     /** Something else has changed that answers were remembered for. */
     touch: (): void => {

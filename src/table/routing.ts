@@ -7,7 +7,6 @@ export type Routing = ReturnType<typeof createRouting>
 
 export const createRouting = (interfaces: Interfaces, seed: number) => {
   const tables: Routes[] = []
-  let generation = 0
 
   const of = (stack: number): Routes => tables[stack]!
 
@@ -33,11 +32,6 @@ export const createRouting = (interfaces: Interfaces, seed: number) => {
       delete tables[stack]
     },
     addressOn,
-    /** Counts changes of what forwarding depends on: routes, addresses, interfaces, switches. Whoever makes one says so by `changed`. */
-    generation: (): number => generation,
-    changed: (): void => {
-      generation++
-    },
     /** Flow hash for ECMP over layer-3 addresses (fib_multipath_hash_policy 0), 31 bits. */
     hash: (source: number, destination: number): number => {
       let h = Math.imul(source ^ seed, 0x9e3779b1) ^ Math.imul(destination, 0x85ebca6b)

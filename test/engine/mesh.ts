@@ -5,6 +5,7 @@
 import fc from 'fast-check'
 import { LARGE, SMALL, type PoolOptions } from '../../src/core/packets.js'
 import { OFFLOAD_CSUM, OFFLOAD_TSO4, OFFLOAD_TSO6, OFFLOAD_USO } from '../../src/core/ports.js'
+import type { NetworkOptions } from '../../src/network/network.js'
 import { NetworkError, type Operation } from '../../src/network/operations.js'
 import type { Offload } from '../../src/port/memory.js'
 import { createMemoryLab, type MemoryLab } from '../helpers/memory-lab.js'
@@ -33,8 +34,8 @@ const INTERFACES = [
   ['r2', 'eth1', 'three', '10.1.3.4/24']
 ] as const
 
-export const createMesh = (seed = 1, pool?: PoolOptions): MemoryLab => {
-  const lab = createMemoryLab(seed, pool)
+export const createMesh = (seed = 1, pool?: PoolOptions, more: Partial<NetworkOptions> = {}): MemoryLab => {
+  const lab = createMemoryLab(seed, pool, more)
   for (const [i, name] of ['one', 'two', 'three'].entries()) {
     lab.apply({
       op: 'bridge.add',
