@@ -12,7 +12,7 @@ import type { Ports } from '../core/ports.js'
 import { C_RX_BYTES, C_RX_PACKETS, C_TX_BYTES, C_TX_PACKETS, PORT_CELLS, P_FORWARDING } from '../core/ports.js'
 import type { Interfaces } from '../table/interfaces.js'
 import { NUD_CONNECTED, type Neighbors } from '../table/neighbors.js'
-import { createPathCache, GENERATION, NEIGHBOR, OUT, PORT } from '../table/path-cache.js'
+import { createPathCache, MAC_HI, MAC_LO, NEIGHBOR, outOf, portOf, STAMP, WAY } from '../table/path-cache.js'
 import { ETHERNET_HEADER, ETHERTYPE_IPV4_LE } from '../wire/ethernet.js'
 import { IPV4_HEADER } from '../wire/ipv4.js'
 
@@ -27,19 +27,17 @@ export interface FastPathParts {
   clock: { second: number }
   /** Counts changes of the bridges' forwarding databases, and operations: of routes, addresses, interfaces, switches. */
   changes: () => number
-  /** Counts changes of neighbours' MAC addresses. */
-  macChanges: () => number
   /** The way out of a bridge by a port. Owns the packet. */
   output: (p: number, port: number) => void
 }
 
 export type FastPath = ReturnType<typeof createFastPath>
 
-export const createFastPath = ({ packets, ports, interfaces, neighbors, clock, changes, macChanges, output }: FastPathParts) => {
+export const createFastPath = ({ packets, ports, interfaces, neighbors, clock, changes, output }: FastPathParts) => {
   const { start, length, flags, gsoType, gsoSize, headerLength, inPort, l3, l4, u16, i32 } = packets
   const { counters, state } = ports
-  const { macHi, macLo, mtu, port: portOf } = interfaces
-  const { state: neighborState, generation, macHi: neighborHi, macLo: neighborLo } = neighbors
+  const { macHi, macLo, mtu, port: bridgeSide } = interfaces
+  const { state: neighborState, stamp } = neighbors
   const cache = createPathCache()
   const { words } = cache
   // The packet that goes the long way and may be followed by others; -1 when there is none
@@ -49,7 +47,7 @@ export const createFastPath = ({ packets, ports, interfaces, neighbors, clock, c
   let to = 0
   let by = 0
 
-  const epoch = (): number => cache.epoch(changes(), macChanges(), clock.second)
+  const epoch = (): number => cache.epoch(changes(), clock.second)
 
   /** RFC 1071 over the five words from `w` on. */
   const isSound = (w: number): boolean => {
@@ -81,13 +79,7 @@ export const createFastPath = ({ packets, ports, interfaces, neighbors, clock, c
     const source = i32[w + 6]!
     const destination = i32[w + 7]!
     const slot = cache.slotOf(iface, source, destination)
-    const row = words[slot + NEIGHBOR]!
-    const lifetime = i32[w + 5]!
-    const total = ((first >>> 8) & 0xff00) | (first >>> 24)
-    if (
-      !cache.holds(slot, iface, source, destination, epoch()) || words[slot + GENERATION] !== generation[row] ||
-      (neighborState[row]! & NUD_CONNECTED) === 0
-    ) {
+    if (!cache.holds(slot, iface, source, destination, epoch()) || words[slot + STAMP] !== stamp[words[slot + NEIGHBOR]!]) {
       watched = p
       place = slot
       from = source
@@ -95,8 +87,11 @@ export const createFastPath = ({ packets, ports, interfaces, neighbors, clock, c
       by = iface
       return false
     }
-    const out = words[slot + OUT]!
-    const onward = portOf[out]!
+    const way = words[slot + WAY]!
+    const out = outOf(way)
+    const onward = bridgeSide[out]!
+    const lifetime = i32[w + 5]!
+    const total = ((first >>> 8) & 0xff00) | (first >>> 24)
     if (
       total > available || total < IPV4_HEADER || (lifetime & 0xff) <= 1 || !isSound(w + 3) || (state[onward]! & P_FORWARDING) !== P_FORWARDING ||
       (gsoType[p] === 0 ? total : headerLength[p]! + gsoSize[p]! - ETHERNET_HEADER) > mtu[out]!
@@ -111,8 +106,8 @@ export const createFastPath = ({ packets, ports, interfaces, neighbors, clock, c
     i32[w + 5] = ((lifetime & 0xffff) - 1) | ((sum >>> 8) << 16) | ((sum & 0xff) << 24)
     const hi = macHi[out]!
     const lo = macLo[out]!
-    u16[at >> 1] = neighborHi[row]!
-    i32[w] = neighborLo[row]!
+    u16[at >> 1] = words[slot + MAC_HI]!
+    i32[w] = words[slot + MAC_LO]!
     i32[w + 1] = hi | (lo << 16)
     i32[w + 2] = (lo >>> 16) | (ETHERTYPE_IPV4_LE << 16)
     l3[p] = at + ETHERNET_HEADER
@@ -123,7 +118,7 @@ export const createFastPath = ({ packets, ports, interfaces, neighbors, clock, c
     const d = onward * PORT_CELLS
     counters[d + C_RX_PACKETS]!++
     counters[d + C_RX_BYTES]! += left
-    output(p, words[slot + PORT]!)
+    output(p, portOf(way))
     return true
   }
 
@@ -137,7 +132,7 @@ export const createFastPath = ({ packets, ports, interfaces, neighbors, clock, c
     },
     /** The packet that may be followed has left by that bridge port: others go there at once. */
     remember: (out: number, port: number, neighbor: number): void => {
-      cache.put(place, by, from, to, epoch(), out, port, neighbor, generation[neighbor]!)
+      cache.put(place, by, from, to, epoch(), out, port, neighbor, stamp[neighbor]!, neighbors.macHi[neighbor]!, neighbors.macLo[neighbor]!)
       watched = -1
     },
     /** The packet that came has ended, or waits. */

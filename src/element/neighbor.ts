@@ -84,7 +84,6 @@ export const createNeighborOutput = (parts: NeighborOutputParts) => {
   drawReachableTimes()
   let lastDraw = clock.now
   let lastRow = -1
-  let macChanges = 0
   let nextCollect = clock.now + baseReachableTime / 2
 
   const setState = (row: number, newState: number, now: number, at: number): void => {
@@ -218,9 +217,7 @@ export const createNeighborOutput = (parts: NeighborOutputParts) => {
     if (wasValid && !same && (flags & NEIGH_UPDATE_OVERRIDE) === 0) return true
     const st = same && newState === NUD_STALE && !admin ? old : newState
     if (same && st === old) return true
-    if (macHi[row] !== hi || macLo[row] !== lo) macChanges++
-    macHi[row] = hi
-    macLo[row] = lo
+    neighbors.setMac(row, hi, lo)
     if (!same && (st & NUD_CONNECTED) === 0) confirmed[row] = now - 2 * baseReachableTime
     if (st === old) updated[row] = now
     else {
@@ -349,8 +346,6 @@ export const createNeighborOutput = (parts: NeighborOutputParts) => {
     /** Packets held by all entries. */
     heldPackets: held.count,
     /** The entry that a packet was sent by last; -1 before that. */
-    lastRow: (): number => lastRow,
-    /** Counts MAC addresses that came to be known, or others than before. */
-    macChanges: (): number => macChanges
+    lastRow: (): number => lastRow
   }
 }

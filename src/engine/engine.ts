@@ -91,6 +91,7 @@ export const createEngine = (options: EngineOptions) => {
   let workHead = 0
   let workCount = 0
   const toInterface = (p: number, port: number): void => {
+    if (usesFastPath && !capturing && fastPath.forward(p, port, interfaceOf[port]!)) return
     const at = (workHead + workCount++) & (workPlaces - 1)
     workPacket[at] = p
     workPort[at] = port
@@ -183,7 +184,7 @@ export const createEngine = (options: EngineOptions) => {
 
   const usesFastPath = options.fastPath !== false
   const fastPath = createFastPath({
-    packets, ports, interfaces, neighbors: layer3.neighbors, clock, changes: fdb.changes, macChanges: layer3.neighborOutput.macChanges, output
+    packets, ports, interfaces, neighbors: layer3.neighbors, clock, changes: fdb.changes, output
   })
 
   /** Frames that the bridge gave to interfaces, until there are none: routers answer, forward, and may reach each other. */
@@ -193,7 +194,6 @@ export const createEngine = (options: EngineOptions) => {
       const port = workPort[workHead]!
       workHead = (workHead + 1) & (workPlaces - 1)
       workCount--
-      if (usesFastPath && !capturing && fastPath.forward(p, port, interfaceOf[port]!)) continue
       const c = port * PORT_CELLS
       counters[c + C_TX_PACKETS]!++
       counters[c + C_TX_BYTES]! += length[p]!

@@ -4,33 +4,40 @@
  */
 
 const BITS = 12
-/** Eight words, so that an entry lies in one cache line: source, destination, interface in, when, interface out, port out, neighbour row, its generation. */
+/** Eight words, so that an entry lies in one cache line. The neighbour is a row of its table, with the stamp it had and its MAC address. */
 const STRIDE = 8
 const SOURCE = 0
 const DESTINATION = 1
-const IN = 2
-const EPOCH = 3
-export const OUT = 4
-export const PORT = 5
-export const NEIGHBOR = 6
-export const GENERATION = 7
+const EPOCH = 2
+/** Interface in, interface out, port out: 10, 10 and 12 bits. */
+export const WAY = 3
+export const NEIGHBOR = 4
+export const STAMP = 5
+export const MAC_HI = 6
+export const MAC_LO = 7
+const IN_MASK = 0x3ff
+/** Rows that there may be of interfaces and of ports. */
+export const MAX_INTERFACES = 1 << 10
+export const MAX_PORTS = 1 << 12
+/** Of an entry's WAY. */
+export const outOf = (way: number): number => (way >>> 10) & 0x3ff
+export const portOf = (way: number): number => way >>> 20
 
 export type PathCache = ReturnType<typeof createPathCache>
 
 export const createPathCache = () => {
   const t = new Int32Array(STRIDE << BITS).fill(-1)
   let epoch = 0
-  const seen = new Int32Array(3).fill(-1)
+  const seen = new Int32Array(2).fill(-1)
 
   return {
-    /** The entries' words; OUT, PORT, NEIGHBOR and GENERATION of an entry that `holds` are for callers. */
+    /** The entries' words; from WAY on those of an entry that `holds` are for callers. */
     words: t,
-    /** A number for this state of the world, which is three counters; it comes back after 2^31 others, and then all is forgotten. */
-    epoch: (a: number, b: number, c: number): number => {
-      if (a !== seen[0] || b !== seen[1] || c !== seen[2]) {
-        seen[0] = a
-        seen[1] = b
-        seen[2] = c
+    /** A number for this state of the world, a counter of changes and the time; it comes back after 2^31 others, and then all is forgotten. */
+    epoch: (changes: number, second: number): number => {
+      if (changes !== seen[0] || second !== seen[1]) {
+        seen[0] = changes
+        seen[1] = second
         if (epoch === 0x7fffffff) {
           epoch = 0
           t.fill(-1)
@@ -47,18 +54,19 @@ export const createPathCache = () => {
       return (Math.imul(h ^ (h >>> 15), 0xc2b2ae35) >>> (32 - BITS)) * STRIDE
     },
     holds: (slot: number, iface: number, from: number, to: number, when: number): boolean =>
-      t[slot + SOURCE] === from && t[slot + DESTINATION] === to && t[slot + IN] === iface && t[slot + EPOCH] === when,
+      t[slot + SOURCE] === from && t[slot + DESTINATION] === to && t[slot + EPOCH] === when && (t[slot + WAY]! & IN_MASK) === iface,
     put: (
-      slot: number, iface: number, from: number, to: number, when: number, out: number, port: number, neighbor: number, generation: number
+      slot: number, iface: number, from: number, to: number, when: number, out: number, port: number, neighbor: number, stamp: number, macHi: number,
+      macLo: number
     ): void => {
       t[slot + SOURCE] = from
       t[slot + DESTINATION] = to
-      t[slot + IN] = iface
       t[slot + EPOCH] = when
-      t[slot + OUT] = out
-      t[slot + PORT] = port
+      t[slot + WAY] = iface | (out << 10) | (port << 20)
       t[slot + NEIGHBOR] = neighbor
-      t[slot + GENERATION] = generation
+      t[slot + STAMP] = stamp
+      t[slot + MAC_HI] = macHi
+      t[slot + MAC_LO] = macLo
     }
   }
 }
