@@ -4,6 +4,7 @@
  */
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { dropCapabilities, setSchedBatch } from '../native.js'
+import { inlineMore } from '../engine/compiler.js'
 import { NetworkError } from '../network/operations.js'
 import { createNetwork } from '../network/network.js'
 import { createNativeIo, type NativeIo } from '../port/native-io.js'
@@ -20,6 +21,7 @@ const setup = workerData as WorkerSetup
 const port = parentPort!
 const reply = (message: WorkerReply): void => port.postMessage(message)
 
+inlineMore()
 let io: NativeIo | undefined
 const network = createNetwork({
   instance: setup.instance,
