@@ -19,6 +19,10 @@ import { IPV4_HEADER } from '../wire/ipv4.js'
 /** Version 4 and a header of five words. */
 const PLAIN = 0x45
 
+/** Answers of `forward` that are no places. */
+export const FORWARDED = -2
+export const NOT_PLAIN = -1
+
 export interface FastPathParts {
   packets: Packets
   ports: Ports
@@ -62,31 +66,23 @@ export const createFastPath = ({ packets, ports, interfaces, neighbors, clock, c
   }
 
   /**
-   * Sends a frame that has come to interface `iface` through bridge port `port` the short way. False when it is none for that, and nothing
-   * has happened to it; it may then be one to `remember`.
+   * Sends a frame that has come to interface `iface` through bridge port `port` the short way: FORWARDED. Else nothing has happened to it, and
+   * the answer is NOT_PLAIN or the place to `watch` it for.
    */
-  const forward = (p: number, port: number, iface: number): boolean => {
-    watched = -1
+  const forward = (p: number, port: number, iface: number): number => {
     const at = start[p]!
     const w = (at + 2) >> 2 // the frame starts at 2 modulo 4: word of its bytes 2 to 5
     const available = length[p]! - ETHERNET_HEADER
     if (
       available < IPV4_HEADER || i32[w + 2]! >>> 16 !== ETHERTYPE_IPV4_LE || i32[w] !== macLo[iface] || u16[at >> 1] !== macHi[iface] ||
       (flags[p]! & (F_LINK_BROADCAST | F_OWN)) !== 0
-    ) return false
+    ) return NOT_PLAIN
     const first = i32[w + 3]!
-    if ((first & 0xff) !== PLAIN || packets.isShared(p)) return false
+    if ((first & 0xff) !== PLAIN || packets.isShared(p)) return NOT_PLAIN
     const source = i32[w + 6]!
     const destination = i32[w + 7]!
     const slot = cache.slotOf(iface, source, destination)
-    if (!cache.holds(slot, iface, source, destination, epoch()) || words[slot + STAMP] !== stamp[words[slot + NEIGHBOR]!]) {
-      watched = p
-      place = slot
-      from = source
-      to = destination
-      by = iface
-      return false
-    }
+    if (!cache.holds(slot, iface, source, destination, epoch()) || words[slot + STAMP] !== stamp[words[slot + NEIGHBOR]!]) return slot
     const way = words[slot + WAY]!
     const out = outOf(way)
     const onward = bridgeSide[out]!
@@ -95,7 +91,7 @@ export const createFastPath = ({ packets, ports, interfaces, neighbors, clock, c
     if (
       total > available || total < IPV4_HEADER || (lifetime & 0xff) <= 1 || !isSound(w + 3) || (state[onward]! & P_FORWARDING) !== P_FORWARDING ||
       (gsoType[p] === 0 ? total : headerLength[p]! + gsoSize[p]! - ETHERNET_HEADER) > mtu[out]!
-    ) return false
+    ) return NOT_PLAIN
     const size = length[p]!
     const c = port * PORT_CELLS
     counters[c + C_TX_PACKETS]!++
@@ -119,11 +115,20 @@ export const createFastPath = ({ packets, ports, interfaces, neighbors, clock, c
     counters[d + C_RX_PACKETS]!++
     counters[d + C_RX_BYTES]! += left
     output(p, portOf(way))
-    return true
+    return FORWARDED
   }
 
   return {
     forward,
+    /** A packet that `forward` gave this place goes the long way from interface `iface` on, as the next thing that happens. */
+    watch: (p: number, at: number, iface: number): void => {
+      const w = (start[p]! + 2) >> 2
+      watched = p
+      place = at
+      from = i32[w + 6]!
+      to = i32[w + 7]!
+      by = iface
+    },
     /** Packet `p` leaves by interface row `out`, to the neighbour of row `neighbor`: is it the one that came, and others may follow? Its bytes are looked at. */
     mayFollow: (p: number, out: number, neighbor: number): boolean => {
       if (p !== watched || (flags[p]! & F_OWN) !== 0 || out === by || neighbor < 0 || (neighborState[neighbor]! & NUD_CONNECTED) === 0) return false

@@ -9,7 +9,7 @@ import { createPackets, type Packets, type PoolOptions } from '../core/packets.j
 import { C_TX_BYTES, C_TX_DROPPED, C_TX_ERRORS, C_TX_PACKETS, C_RX_BYTES, C_RX_PACKETS, createPorts, PORT_CELLS, P_CAPTURE } from '../core/ports.js'
 import type { TapRingProducer } from '../core/tap-ring.js'
 import { createBridge } from '../element/bridge.js'
-import { createFastPath } from '../element/fast-path.js'
+import { createFastPath, FORWARDED, NOT_PLAIN } from '../element/fast-path.js'
 import { createPolicy } from '../element/policy.js'
 import { createOutput } from '../port/output.js'
 import {
@@ -88,11 +88,14 @@ export const createEngine = (options: EngineOptions) => {
   const workPlaces = 2 ** Math.ceil(Math.log2(packets.capacity))
   const workPacket = new Int32Array(workPlaces)
   const workPort = new Int32Array(workPlaces)
+  const workPlace = new Int32Array(workPlaces) // what the fast path said
   let workHead = 0
   let workCount = 0
   const toInterface = (p: number, port: number): void => {
-    if (usesFastPath && !capturing && fastPath.forward(p, port, interfaceOf[port]!)) return
+    const place = usesFastPath && !capturing ? fastPath.forward(p, port, interfaceOf[port]!) : NOT_PLAIN
+    if (place === FORWARDED) return
     const at = (workHead + workCount++) & (workPlaces - 1)
+    workPlace[at] = place
     workPacket[at] = p
     workPort[at] = port
   }
@@ -192,6 +195,7 @@ export const createEngine = (options: EngineOptions) => {
     while (workCount > 0) {
       const p = workPacket[workHead]!
       const port = workPort[workHead]!
+      const place = workPlace[workHead]!
       workHead = (workHead + 1) & (workPlaces - 1)
       workCount--
       const c = port * PORT_CELLS
@@ -199,6 +203,7 @@ export const createEngine = (options: EngineOptions) => {
       counters[c + C_TX_BYTES]! += length[p]!
       if (capturing) watch(p, port, 1)
       packets.inPort[p] = port
+      if (place >= 0) fastPath.watch(p, place, interfaceOf[port]!)
       layer3.receive(p, interfaceOf[port]!)
       fastPath.end()
     }

@@ -1,6 +1,7 @@
 /** The short way of forwarded packets (element/fast-path.ts): nothing that anybody can see depends on it. */
 import test from 'ava'
 import fc from 'fast-check'
+import { FORWARDED } from '../../src/element/fast-path.js'
 import type { Operation } from '../../src/network/operations.js'
 import type { MemoryLab } from '../helpers/memory-lab.js'
 import { arp, echo, ethernet, ipv4, udp } from '../oracle/naive-frames.js'
@@ -67,7 +68,7 @@ const count = (lab: MemoryLab): { forwarded: number } => {
   const counter = { forwarded: 0 }
   fastPath.forward = (p, port, iface) => {
     const done = forward(p, port, iface)
-    if (done) counter.forwarded++
+    if (done === FORWARDED) counter.forwarded++
     return done
   }
   return counter
