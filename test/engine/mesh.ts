@@ -8,7 +8,7 @@ import { OFFLOAD_CSUM, OFFLOAD_TSO4, OFFLOAD_TSO6, OFFLOAD_USO } from '../../src
 import type { NetworkOptions } from '../../src/network/network.js'
 import { NetworkError, type Operation } from '../../src/network/operations.js'
 import type { Offload } from '../../src/port/memory.js'
-import { createMemoryLab, type MemoryLab } from '../helpers/memory-lab.js'
+import { createMemoryLab, interfaceWith, type MemoryLab } from '../helpers/memory-lab.js'
 import { arp, echo, ethernet, icmp, ipv4, tcp, udp } from '../oracle/naive-frames.js'
 import { build, data, SUPER } from './naive-segments.js'
 
@@ -49,22 +49,8 @@ export const createMesh = (seed = 1, pool?: PoolOptions, more: Partial<NetworkOp
   lab.apply({ op: 'addr.add', dev: 'one', router: 'one', prefix: '10.1.1.1/24' })
   for (const name of ['r1', 'r2']) lab.apply({ op: 'router.add', name, forwarding: true })
   for (const [i, [router, name, bridge, prefix]] of INTERFACES.entries()) {
-    lab.apply(
-      {
-        op: 'interface.add',
-        router,
-        name,
-        bridge,
-        mac: ROUTER_MACS[i]!,
-        mtu: bridge === 'two' ? 1400 : 1500,
-        forwarding: true,
-        proxy_arp: i === 0,
-        rp_filter: i % 2,
-        send_redirects: true,
-        bc_forwarding: i === 1
-      },
-      { op: 'addr.add', dev: name, router, prefix }
-    )
+    const switches = { mtu: bridge === 'two' ? 1400 : 1500, proxy_arp: i === 0, rp_filter: i % 2, bc_forwarding: i === 1 }
+    lab.apply(...interfaceWith(router, name, bridge, ROUTER_MACS[i]!, prefix, switches))
   }
   lab.apply(
     { op: 'route.add', router: 'r1', prefix: '10.1.3.0/24', nexthops: [{ via: '10.1.2.4' }] },
