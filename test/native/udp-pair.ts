@@ -19,6 +19,8 @@ export const pair = () => {
     ip('-n', ns, 'addr', 'add', `10.77.0.${host}/24`, 'dev', 'u0')
     ip('-n', ns, 'addr', 'add', `fd77::${host}/64`, 'dev', 'u0', 'nodad')
   }
+  // A device loses what is sent before the kernel has noticed that its far end is up
+  for (let i = 0; i < 500 && [a, b].some((ns) => !ip('-n', ns, 'link', 'show', 'u0').includes(' state UP ')); i++);
   const open = (name: string) => {
     const netns = openNetns(name)
     onSweep(() => close(netns))
