@@ -4,7 +4,6 @@
  */
 import { parseNetworkFile } from '../../src/config/load.js'
 import { buildOperations } from '../../src/control/build-operations.js'
-import type { Operation } from '../../src/network/operations.js'
 import { createMemoryLab, type MemoryLab } from '../helpers/memory-lab.js'
 import { sockaddr } from '../engine/tunnel-lab.js'
 
@@ -109,5 +108,3 @@ export const settle = (a: Cell, b: Cell): void => {
   a.lab.held()
   b.lab.held()
 }
-
-export const apply = (cell: Cell, ...operations: Operation[]): void => cell.lab.apply(...operations)
