@@ -13,7 +13,7 @@ export { traffic } from '../helpers/traffic.js'
 export { cable, UNDERLAYS, type Pair } from './machines.js'
 
 /** Subnets 10.255.N.0/24. */
-export const SUBNETS: Pair<number> = [96, 97]
+const SUBNETS: Pair<number> = [96, 97]
 
 const SERVER = fileURLToPath(new URL('../../../examples/c2c/server.js', import.meta.url))
 /** The server of the example, listening: `tcp/8080`, `udp/8125`. */

@@ -69,7 +69,7 @@ const stepText = (s: Step): string => {
 }
 
 /** Lines of all steps. */
-export const play = async (box: VtepBox, plan: VtepPlan, steps: readonly Step[]): Promise<string[][]> => {
+const play = async (box: VtepBox, plan: VtepPlan, steps: readonly Step[]): Promise<string[][]> => {
   const read = createReader(plan)
   const lines: string[][] = []
   for (const step of steps) lines.push(await doStep(box, read, step))

@@ -31,7 +31,7 @@ const vxlanKeys = (t: Tunnel, i: number): Record<string, unknown> => {
   return { bridge: BRIDGE, mac: tunnelMac(i), dstport: PORT, ...rest, id: t.id ?? VNI, ...(neighbors && { neighbors }) }
 }
 
-export const networkFile = (plan: VtepPlan, inner: string): string => stringify({
+const networkFile = (plan: VtepPlan, inner: string): string => stringify({
   version: 1,
   bridges: {
     [BRIDGE]: { mac: BRIDGE_MAC, mtu: plan.mtu ?? 1500, ...(plan.address !== undefined && { address: plan.address }) },
