@@ -164,7 +164,8 @@ export const createEngine = (options: EngineOptions) => {
   })
   const policy = createPolicy({
     packets, ports, clock, seed: Math.floor(random() * 0x7fffffff),
-    policies: createPolicies(), flows: createFlows({ seed: Math.floor(random() * 0x7fffffff) }), denials: createDenials()
+    policies: createPolicies(), flows: createFlows({ seed: Math.floor(random() * 0x7fffffff) }), denials: createDenials(),
+    onUnmarked: (mark) => tunnelPath.onUnmarked(mark)
   })
   const bridge = createBridge({ packets, ports, fdb, clock, output })
 
@@ -298,6 +299,7 @@ export const createEngine = (options: EngineOptions) => {
     tunnels: tunnelPath.tunnels,
     tunnelFdb: tunnelPath.fdb,
     tunnelNeighbors: tunnelPath.neighbors,
+    unmarkedPeers: tunnelPath.unmarked,
     remoteCollector: tunnelPath.collector,
     /** Sends what the last turn has queued: before tables change that it names rows of. */
     flush: (): void => {
