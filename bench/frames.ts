@@ -7,7 +7,7 @@ import { parseMac } from '../src/wire/mac.js'
 import * as udp from '../src/wire/udp.js'
 
 /** Least Ethernet frame without its checksum: 64 bytes on the wire. */
-export const LEAST_FRAME = 60
+const LEAST_FRAME = 60
 
 export interface UdpFlow {
   sourceMac: string

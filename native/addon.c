@@ -173,9 +173,7 @@ static const struct {
   { "dropCapabilities", tw_drop_capabilities },
   { "currentCapabilities", tw_current_capabilities },
   { "setSchedBatch", tw_set_sched_batch },
-  { "setAffinity", tw_set_affinity },
-  { "threadCpuTime", tw_thread_cpu_time },
-  { "errnoName", tw_errno_name }
+  { "threadCpuTime", tw_thread_cpu_time }
 };
 
 static napi_value register_failed(napi_env env, const char *what)

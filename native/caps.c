@@ -72,19 +72,6 @@ napi_value tw_set_sched_batch(napi_env env, napi_callback_info info)
   return tw_undefined(env);
 }
 
-/* setAffinity(cpu) */
-napi_value tw_set_affinity(napi_env env, napi_callback_info info)
-{
-  napi_value argv[1];
-  int32_t cpu;
-  if (!tw_args(env, info, 1, argv, NULL) || !tw_int32(env, argv[0], &cpu)) return NULL;
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (cpu >= 0 && cpu < CPU_SETSIZE) CPU_SET((size_t)cpu, &set); /* an empty set is EINVAL */
-  if (sched_setaffinity(0, sizeof set, &set) < 0) return tw_throw_errno(env, errno, "sched_setaffinity", "this thread");
-  return tw_undefined(env);
-}
-
 /* threadCpuTime(): nanoseconds of processor time the calling thread has used. */
 napi_value tw_thread_cpu_time(napi_env env, napi_callback_info info)
 {

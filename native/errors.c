@@ -71,16 +71,6 @@ napi_value tw_throw_errno(napi_env env, int error, const char *syscall, const ch
   return tw_throw(env, &failure, thing);
 }
 
-/* errnoName(errno): the symbol of a positive errno, undefined for one not in the list. */
-napi_value tw_errno_name(napi_env env, napi_callback_info info)
-{
-  napi_value argv[1];
-  int32_t error;
-  if (!tw_args(env, info, 1, argv, NULL) || !tw_int32(env, argv[0], &error)) return NULL;
-  const char *name = name_of(error);
-  return name != NULL ? text_of(env, name) : tw_undefined(env);
-}
-
 bool tw_args(napi_env env, napi_callback_info info, size_t count, napi_value *argv, void **data)
 {
   size_t given = count;

@@ -29,7 +29,6 @@ bool tw_fail(struct tw_failure *failure, const char *syscall);
 /* Throws an Error with code, errno (negative, as Node has it), syscall and, where it is, fatal. Always returns NULL. */
 napi_value tw_throw(napi_env env, const struct tw_failure *failure, const char *thing);
 napi_value tw_throw_errno(napi_env env, int error, const char *syscall, const char *thing);
-napi_value tw_errno_name(napi_env env, napi_callback_info info);
 
 /* Reads exactly `count` arguments; false, with a TypeError thrown, when there are fewer. */
 bool tw_args(napi_env env, napi_callback_info info, size_t count, napi_value *argv, void **data);
@@ -202,7 +201,6 @@ napi_value tw_create_io(napi_env env, napi_callback_info info);
 napi_value tw_drop_capabilities(napi_env env, napi_callback_info info);
 napi_value tw_current_capabilities(napi_env env, napi_callback_info info);
 napi_value tw_set_sched_batch(napi_env env, napi_callback_info info);
-napi_value tw_set_affinity(napi_env env, napi_callback_info info);
 napi_value tw_thread_cpu_time(napi_env env, napi_callback_info info);
 
 #endif

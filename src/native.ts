@@ -5,7 +5,7 @@
  * A failed system call throws a `NativeError`. Descriptors belong to the thread that opened them: they are closed when that
  * thread ends, at the latest.
  */
-import { existsSync, fstatSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { isIPv4, isIPv6 } from 'node:net'
 import { dirname, join } from 'node:path'
@@ -182,9 +182,7 @@ export interface Addon {
   dropCapabilities(): void
   currentCapabilities(): Capabilities
   setSchedBatch(on: boolean): void
-  setAffinity(cpu: number): void
   threadCpuTime(): number
-  errnoName(errno: number): string | undefined
 }
 
 // Flags of the addon's openTap (native/tap.c).
@@ -256,12 +254,6 @@ export const openNetns = (ref: string): number => {
     throw new RangeError(`not a network namespace: ${JSON.stringify(ref)}`)
   }
   return addon().openNetns(ref.includes('/') ? ref : /^\d+$/.test(ref) ? `/proc/${ref}/ns/net` : `/run/netns/${ref}`)
-}
-
-/** Device and inode of a namespace: equal for two descriptors of the same one. */
-export const netnsIdentity = (fd: number): { dev: number; ino: number } => {
-  const { dev, ino } = fstatSync(descriptor('netns', fd))
-  return { dev, ino }
 }
 
 /**
@@ -348,14 +340,8 @@ export const currentCapabilities = (): Capabilities => addon().currentCapabiliti
 /** SCHED_BATCH for the calling thread, or SCHED_OTHER again. */
 export const setSchedBatch = (on: boolean): void => addon().setSchedBatch(Boolean(on))
 
-/** Ties the calling thread to one processor. */
-export const setAffinity = (cpu: number): void => addon().setAffinity(integer('cpu', cpu, 0, 1023))
-
 /** Processor time of the calling thread in nanoseconds. */
 export const threadCpuTime = (): number => addon().threadCpuTime()
-
-/** Symbol of a positive errno, as tx and rx entries carry them: 'EAGAIN'. */
-export const errnoName = (errno: number): string => addon().errnoName(integer('errno', errno, 0, 4095)) ?? `errno ${errno}`
 
 /** An I/O context on arrays of the caller, whose memory it keeps alive until `close`. To be used by the calling thread only. */
 export const createIo = (arrays: IoArrays): NativeIo => {

@@ -8,6 +8,7 @@
  * sent with) comes back by the socket of the other end, is decapsulated, and leaves by a port there. A packet counts once. What is asked
  * of it is asked for ports that take UDP super-frames, as TAPs do: a run of datagrams that has come as one leaves as one.
  */
+import { inlineMore } from '../../src/engine/compiler.js'
 import type { Operation } from '../../src/network/operations.js'
 import { CTL_PORT_BUDGET } from '../../src/port/rings.js'
 import { threadCpuTime } from '../../src/native.js'
@@ -129,6 +130,9 @@ const measureReplay = (): void => {
   }
   report(single('pipeline', 'replay alone, part of all below', 'ns', [median(timeLoop(loop, PACKETS))]))
 }
+
+// As the data plane's thread does
+inlineMore()
 
 /** Each variant wants a process of its own: V8 knows a single engine's columns as constants; of a second engine it does not. */
 const [variant, count, joined] = process.argv.slice(2)

@@ -8,7 +8,7 @@ import { CaptureError } from './error.js'
 /** Four int32 an instruction: code, jt, jf, k. */
 export type Program = Int32Array
 
-export const MAX_INSTRUCTIONS = 4096 // BPF_MAXINSNS
+const MAX_INSTRUCTIONS = 4096 // BPF_MAXINSNS
 const MEMORY_WORDS = 16 // BPF_MEMWORDS
 
 // Classes

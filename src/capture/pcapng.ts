@@ -28,7 +28,7 @@ export const MICROSECONDS = 6
 export const NANOSECONDS = 9
 
 /** Snapshot length tcpdump uses, above any frame there is. */
-export const MAX_SNAPLEN = 262144
+const MAX_SNAPLEN = 262144
 
 const pad4 = (n: number): number => (n + 3) & ~3
 

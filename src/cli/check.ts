@@ -1,12 +1,12 @@
-/** `tapway check`: what is wrong with a network file, a line each. */
+/** `tapway check`: what is wrong with a network file, or hardly meant, a line each. */
 import { loadNetworkFile } from '../config/load.js'
-import { ConfigError, formatProblem } from '../config/problem.js'
+import { ConfigError, formatProblem, formatWarning } from '../config/problem.js'
 import type { Io } from './io.js'
 
 /** Exit status 0 or 2. */
 export const check = async (file: string, instance: string, io: Io): Promise<number> => {
   try {
-    await loadNetworkFile(file, { instance })
+    await loadNetworkFile(file, { instance, onWarning: (warning) => io.err(`${formatWarning(warning)}\n`) })
     return 0
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error

@@ -31,5 +31,5 @@ export const formatDenied = (rows: readonly DeniedRow[]): string =>
 export const formatFlows = (rows: readonly FlowRow[]): string =>
   rows.map((row) =>
     `${row.protocol} ${row.state} src ${row.source}${pair('sport', row.sport)} dst ${row.destination}${pair('dport', row.dport)}${pair('id', row.id)}`
-    + `${row.mark === 0 ? '' : ` from ${markText(row.from, row.mark)}`}${pair('to', row.to)}${row.admitted ? ' admitted' : ''} `
+    + `${row.mark === 0 ? '' : ` from ${markText(row.from, row.mark)}`}${pair('to', row.to)} ${row.verdict} `
     + `age ${row.age}sec expires ${row.expires}sec\n`).join('')

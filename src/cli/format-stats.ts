@@ -23,7 +23,7 @@ const dropTable = (drops: StatsResult['drops']): string =>
   drops.length === 0 ? 'no drops\n' : table([['reason', 'packets', 'help'], ...drops.map(({ reason, packets, help }) => [reason, packets, help])], [0, 2])
 
 /** Every packet that came to be has ended or is held: the identity, with what it is made of. */
-export const formatBalance = (b: StatsResult['balance']): string => {
+const formatBalance = (b: StatsResult['balance']): string => {
   const created = b.received + b.originated + b.copied + b.pieces
   const ended = b.transmitted + b.delivered + b.dropped + b.merged
   const sums = `balance: created ${created} ${b.ok ? '=' : '!='} ended ${ended} + held ${b.held}\n`

@@ -4,7 +4,7 @@ import { closest, distance } from 'fastest-levenshtein'
 const letters = (word: string): string => [...word].sort().join('')
 
 /** The candidate that is near enough to be meant: its letters in another order, or at most a third of them wrong (one always may be). */
-export const nearest = (word: string, candidates: readonly string[]): string | undefined => {
+const nearest = (word: string, candidates: readonly string[]): string | undefined => {
   if (candidates.length === 0 || word.length > 64) return undefined
   const swapped = candidates.find((candidate) => letters(candidate) === letters(word))
   if (swapped !== undefined) return swapped

@@ -7,7 +7,7 @@ import { type Globals, LOG_LEVELS } from './command.js'
 import { notSupported, usageError } from './error.js'
 import * as values from './values.js'
 
-export const INSTANCE_NAME = /^[A-Za-z0-9_-]{1,64}$/
+const INSTANCE_NAME = /^[A-Za-z0-9_-]{1,64}$/
 
 /** Options of one command: commander's flags, and whether options end at its first other word. */
 export interface OptionTable {

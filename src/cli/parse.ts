@@ -40,7 +40,7 @@ const OPTIONS: Readonly<Record<string, OptionTable>> = {
 const NO_OPTIONS: OptionTable = { flags: [] }
 
 /** The command that a first word stands for; undefined for no such word. */
-export const commandOf = (word: string): string | undefined =>
+const commandOf = (word: string): string | undefined =>
   (COMMANDS as readonly string[]).includes(word) ? word : expand(word, OBJECTS)
 
 /** Exactly one word. */

@@ -69,7 +69,8 @@ export const readWords = (words: Words, grammar: Grammar): void => {
     } else if (unsupported.includes(word)) {
       throw notSupported(word)
     } else if (bare?.(word) !== true) {
-      throw usageError(`unknown word "${word}" in ${words.command}: ${suggestion(word, Object.keys(keys))}`)
+      const known = Object.keys(keys)
+      throw usageError(`unknown word "${word}" in ${words.command}: ${known.length === 0 ? 'it takes none' : suggestion(word, known)}`)
     }
   }
 }

@@ -74,3 +74,11 @@ export const checkApps = (shape: NetworkShape, report: Report): void => {
   checkHosts(shape, report)
   checkPolicies(shape, report)
 }
+
+/** What is allowed, but hardly meant: apps here, and a tunnel that carries no marks. */
+export const warnOfApps = (shape: NetworkShape, warn: Report): void => {
+  if (shape.apps.every(([, { hosts }]) => hosts.length === 0)) return
+  for (const [name, { gbp }] of shape.vxlans) {
+    if (!gbp) warn(['vxlans', name, 'gbp'], 'without gbp no marks go through this tunnel, and apps let nothing in without one, neither here nor at its other ends', 'key')
+  }
+}

@@ -1,7 +1,7 @@
 /** The network file: its text to a checked description, or to problems that say where and what. */
 import { readFile } from 'node:fs/promises'
 import { checkDuplicateAddresses, checkDuplicateMacs, checkPeers } from './check-addresses.js'
-import { checkApps } from './check-apps.js'
+import { checkApps, warnOfApps } from './check-apps.js'
 import { checkBridges, checkNames, checkNamespaces } from './check-names.js'
 import { checkPorts } from './check-ports.js'
 import { checkRoutes } from './check-routes.js'
@@ -19,6 +19,8 @@ import { validate } from './validate.js'
 export interface NetworkFileOptions {
   /** Name of the instance (`--name`): default MAC addresses without an IPv4 address are made from it. */
   readonly instance?: string
+  /** Takes what is allowed, but hardly meant, one by one in no order. */
+  readonly onWarning?: (warning: Problem) => void
 }
 
 export interface LoadOptions extends NetworkFileOptions {
@@ -44,13 +46,14 @@ const check = (shape: NetworkShape, report: Report): void => {
 }
 
 /** The checked shape of a text. Throws ConfigError. */
-const readShape = (text: string, fileName: string): NetworkShape => {
+const readShape = (text: string, fileName: string, onWarning?: (warning: Problem) => void): NetworkShape => {
   const document = readYaml(text)
   const problems: Problem[] = document.problems.map((problem) => ({ file: fileName, ...problem, path: formatPath(problem.path) }))
-  const report: Report = (path, message, at) => {
+  const problemAt = (...[path, message, at]: Parameters<Report>): Problem => {
     const { path: known, ...position } = document.locate(path, at)
-    problems.push({ file: fileName, ...position, path: formatPath(known), message })
+    return { file: fileName, ...position, path: formatPath(known), message }
   }
+  const report: Report = (...fault) => void problems.push(problemAt(...fault))
   // One step builds on the one before: what is no YAML has no keys, and what has the wrong type cannot be compared.
   const stopAtProblems = (): void => {
     if (problems.length > 0) throw new ConfigError(problems.sort((a, b) => a.line - b.line || a.column - b.column))
@@ -61,6 +64,7 @@ const readShape = (text: string, fileName: string): NetworkShape => {
   stopAtProblems()
   check(shape!, report)
   stopAtProblems()
+  if (onWarning !== undefined) warnOfApps(shape!, (...doubt) => onWarning(problemAt(...doubt)))
   return shape!
 }
 
@@ -71,7 +75,7 @@ const DEFAULT_INSTANCE = 'default'
  * messages.
  */
 export const parseNetworkFile = (text: string, fileName: string, options: NetworkFileOptions = {}): NetworkFile =>
-  normalise(readShape(text, fileName), options.instance ?? DEFAULT_INSTANCE, new Map())
+  normalise(readShape(text, fileName, options.onWarning), options.instance ?? DEFAULT_INSTANCE, new Map())
 
 const READ_ERRORS: Record<string, string> = {
   ENOENT: 'no such file',
@@ -92,7 +96,7 @@ export const loadNetworkFile = async (path: string, options: LoadOptions = {}): 
   } catch {
     refuse('not UTF-8 text')
   }
-  const shape = readShape(text, path)
+  const shape = readShape(text, path, options.onWarning)
   const mtus = new Map<string, number>()
   for (const [name, vxlan] of shape.vxlans) {
     const mtu = vxlan.mtu === undefined ? await options.underlayMtu?.(underlayOf(vxlan)) : undefined

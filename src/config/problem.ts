@@ -39,6 +39,9 @@ export const formatProblem = ({ file, line, column, path, message }: Problem): s
   return oneLine(path === '' ? `${place}: ${message}` : `${place}: ${path}: ${message}`)
 }
 
+/** The same of something that is allowed. */
+export const formatWarning = (warning: Problem): string => formatProblem({ ...warning, message: `warning: ${warning.message}` })
+
 /** A network file that cannot be used. `message` is the line of the first problem, `problems` are all, in the file's order. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'

@@ -17,7 +17,7 @@ class Refused {
 const quote = (text: string): string => JSON.stringify(text.length > 40 ? `${text.slice(0, 37)}...` : text)
 
 /** A value as an error names it. */
-export const describe = (value: unknown): string => {
+const describe = (value: unknown): string => {
   if (value === null) return 'nothing'
   if (typeof value === 'string') return quote(value)
   if (typeof value === 'number' || typeof value === 'boolean') return String(value)

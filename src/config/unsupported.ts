@@ -12,7 +12,7 @@ interface Row {
   readonly harmless?: readonly Raw[]
 }
 
-export const UNSUPPORTED: readonly Row[] = [
+const UNSUPPORTED: readonly Row[] = [
   { path: 'bridges.*.vlan_filtering', harmless: [false, 0] },
   { path: 'bridges.*.stp_state', harmless: [false, 0] },
   { path: 'bridges.*.priority' },

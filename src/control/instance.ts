@@ -3,6 +3,7 @@
  * descriptors and serves the control socket; the data plane runs beside it.
  */
 import { loadNetworkFile } from '../config/load.js'
+import { formatWarning } from '../config/problem.js'
 import type { NetworkFile } from '../config/types.js'
 import { Lab } from '../lab/lab.js'
 import { LabError, messageOf, type LabLog } from '../lab/types.js'
@@ -44,10 +45,12 @@ const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 /** Runs an instance until one of these signals or `down`; returns the exit code. Throws ConfigError and LabError before anything runs. */
 export const runInstance = async (options: InstanceOptions): Promise<number> => {
   const started = performance.now()
-  const file = await loadNetworkFile(options.file, { instance: options.name, underlayMtu })
+  const log = createLog(options.logLevel)
+  const file = await loadNetworkFile(options.file, {
+    instance: options.name, underlayMtu, onWarning: (warning) => log.warn(formatWarning(warning))
+  })
   const { workers = 1 } = options
   if (workers > 1 && file.apps.length > 0) throw new LabError('not supported yet: apps with --workers above 1', 2)
-  const log = createLog(options.logLevel)
   const directory = options.runDirectory ?? '/run/tapway'
   const socket = `${directory}/${options.name}.sock`
 
@@ -123,11 +126,11 @@ export const runInstance = async (options: InstanceOptions): Promise<number> => 
   return code
 }
 
-const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`
+const count = (n: number, what: string, several = `${what}s`): string => `${n} ${n === 1 ? what : several}`
 
-const describe = ({ bridges, routers, vxlans, hosts }: NetworkFile): string => [
+const describe = ({ bridges, routers, vxlans, hosts, apps, policies }: NetworkFile): string => [
   count(bridges.length, 'bridge'), count(routers.length, 'router'), ...(vxlans.length === 0 ? [] : [count(vxlans.length, 'vxlan')]),
-  count(hosts.length, 'host')
+  count(hosts.length, 'host'), ...(apps.length === 0 ? [] : [count(apps.length, 'app'), count(policies.length, 'policy', 'policies')])
 ].join(', ')
 
 const info = (options: InstanceOptions, file: NetworkFile): InfoResult => ({

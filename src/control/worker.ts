@@ -5,6 +5,7 @@
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { attachPosts } from '../core/posts.js'
 import { dropCapabilities, setSchedBatch, signal } from '../native.js'
+import { inlineMore } from '../engine/compiler.js'
 import { NetworkError, type ApplyResult, type Operation } from '../network/operations.js'
 import { createNetwork, RESTRUCTURING } from '../network/network.js'
 import { createNativeIo, type NativeIo } from '../port/native-io.js'
@@ -21,6 +22,7 @@ const setup = workerData as WorkerSetup
 const port = parentPort!
 const reply = (message: WorkerReply): void => port.postMessage(message)
 
+inlineMore()
 let io: NativeIo | undefined
 const network = createNetwork({
   instance: setup.instance,

@@ -34,7 +34,7 @@ export const B_TRANSMITTED = 4
 export const B_DELIVERED = 5
 export const B_DROPPED = 6
 export const B_MERGED = 7
-export const BALANCE_CELLS = 8
+const BALANCE_CELLS = 8
 
 export interface PoolOptions {
   packets?: number

@@ -119,14 +119,18 @@ export const createBridge = ({ packets, ports, fdb, clock, output }: BridgeParts
     return -1
   }
 
-  /** A frame of an interface of ours enters by its port: its source is in the table, and it needs no checks. Owns the packet. */
-  const inject = (p: number, port: number): void => {
+  /**
+   * A frame of an interface of ours enters by its port: its source is in the table, and it needs no checks. Owns the packet. Returns the port
+   * of the station that it went to, -1 when it went elsewhere or nowhere.
+   */
+  const inject = (p: number, port: number): number => {
     const hi = u16[start[p]! >> 1]!
     if ((state[port]! & P_FORWARDING) !== P_FORWARDING) packets.drop(p, PORT_DOWN)
     else if ((hi & 1) !== 0) {
       flags[p] = flags[p]! | F_LINK_BROADCAST
       flood(p, port, false)
-    } else forward(p, port, hi, i32[(start[p]! + 2) >> 2]!)
+    } else return forward(p, port, hi, i32[(start[p]! + 2) >> 2]!)
+    return -1
   }
 
   return {

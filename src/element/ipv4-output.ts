@@ -92,15 +92,15 @@ export const createIpv4Output = (parts: Ipv4OutputParts) => {
   const originate = (p: number, s: number): void => {
     const destination = ipv4.destination(view, l3[p]!)
     const table = routing.of(s)
-    const id = table.lookup(destination)
-    const type = id === 0 ? 0 : table.typeOf(id)
-    if (type === routes.ROUTE_LOCAL) deliver(p, table.interfaceOf(table.select(id, 0)))
-    else if (type === routes.ROUTE_BROADCAST) broadcast(p, table.interfaceOf(table.select(id, 0)), -1)
+    const info = table.lookup(destination)
+    const type = info === 0 ? 0 : table.typeOf(info)
+    if (type === routes.ROUTE_LOCAL) deliver(p, table.interfaceOf(table.select(info, 0)))
+    else if (type === routes.ROUTE_BROADCAST) broadcast(p, table.interfaceOf(table.select(info, 0)), -1)
     else if (type !== routes.ROUTE_UNICAST) {
       icmpError(p, -1, icmp4.DESTINATION_UNREACHABLE, icmp4.NETWORK_UNREACHABLE, 0)
       packets.drop(p, NO_ROUTE)
     } else {
-      const hop = table.select(id, routing.hash(ipv4.source(view, l3[p]!), destination))
+      const hop = table.select(info, routing.hash(ipv4.source(view, l3[p]!), destination))
       send(p, table.interfaceOf(hop), table.gatewayOf(hop, destination), -1)
     }
   }

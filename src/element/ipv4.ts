@@ -14,7 +14,6 @@ import {
 } from '../reason.js'
 import type { Interfaces } from '../table/interfaces.js'
 import * as routes from '../table/routes.js'
-import { createFlowCache } from '../table/flow-cache.js'
 import type { Routing } from '../table/routing.js'
 import { isSumGood, sumAligned } from '../wire/checksum.js'
 import { ETHERNET_HEADER } from '../wire/ethernet.js'
@@ -40,7 +39,6 @@ export interface Ipv4Parts {
 
 export const createIpv4 = ({ packets, interfaces, routing, icmp, options, output, deliver }: Ipv4Parts) => {
   const { start, length, flags, l3, l4, view, i32 } = packets
-  const cache = createFlowCache(routing)
   const { stack, forwarding, interfaceForwarding, rpFilter, sendRedirects, broadcastForwarding } = interfaces
 
   /** As checkIpv4, for the aligned header every frame of ours has. */
@@ -92,17 +90,17 @@ export const createIpv4 = ({ packets, interfaces, routing, icmp, options, output
   }
 
   /** A broadcast address of a connected network: for us if it is that of the interface it came by, else forwarded only where allowed. */
-  const receiveBroadcast = (p: number, iface: number, id: number): void => {
+  const receiveBroadcast = (p: number, iface: number, info: number): void => {
     const s = stack[iface]!
     const table = routing.of(s)
-    if (table.leavesBy(id, iface)) deliver(p, iface)
+    if (table.leavesBy(info, iface)) deliver(p, iface)
     else if (broadcastForwarding[iface] === 0 || forwarding[s] === 0 || interfaceForwarding[iface] === 0) packets.drop(p, DIRECTED_BROADCAST)
     else if ((flags[p]! & F_LINK_BROADCAST) !== 0) packets.drop(p, LINK_BROADCAST)
     else if (ipv4.ttl(view, l3[p]!) <= 1) fail(p, iface, icmp4.TIME_EXCEEDED, icmp4.TTL_IN_TRANSIT, 0, TTL_EXCEEDED)
     else if (!packets.makeWritable(p)) packets.drop(p, NO_BUFFER)
     else {
       ipv4.decrementTtl(view, l3[p]!)
-      output.broadcast(p, table.interfaceOf(table.select(id, 0)), iface)
+      output.broadcast(p, table.interfaceOf(table.select(info, 0)), iface)
     }
   }
 
@@ -131,23 +129,18 @@ export const createIpv4 = ({ packets, interfaces, routing, icmp, options, output
     l4[p] = o + header
     const source = ipv4.source(view, o)
     const destination = ipv4.destination(view, o)
-    const c = cache.slotOf(iface, source, destination)
-    if (cache.holds(c, iface, source, destination) && header === ipv4.IPV4_HEADER && (flags[p]! & F_LINK_BROADCAST) === 0) {
-      forward(p, iface, cache.outOf(c), cache.gatewayOf(c), source)
-      return
-    }
     if (isSpecial(source) || isSpecial(destination)) {
       if (!receiveSpecial(p, iface, source, destination)) return
     }
     const s = stack[iface]!
     const table = routing.of(s)
-    const id = table.lookup(destination)
-    const type = id === 0 ? 0 : table.typeOf(id)
+    const info = table.lookup(destination)
+    const type = info === 0 ? 0 : table.typeOf(info)
     if (type === routes.ROUTE_BROADCAST || type === routes.ROUTE_LOCAL) {
       const bad = source === 0 ? OK : checkSource(s, iface, source)
       if (bad !== OK) packets.drop(p, bad)
       else if (header > ipv4.IPV4_HEADER && !acceptOptions(p, iface)) return
-      else if (type === routes.ROUTE_BROADCAST) receiveBroadcast(p, iface, id)
+      else if (type === routes.ROUTE_BROADCAST) receiveBroadcast(p, iface, info)
       else deliver(p, iface)
       return
     }
@@ -165,11 +158,8 @@ export const createIpv4 = ({ packets, interfaces, routing, icmp, options, output
       packets.drop(p, LINK_BROADCAST)
       return
     }
-    const hop = table.select(id, routing.hash(source, destination))
-    const out = table.interfaceOf(hop)
-    const gateway = table.gatewayOf(hop, destination)
-    cache.put(c, iface, source, destination, out, gateway)
-    forward(p, iface, out, gateway, source)
+    const hop = table.select(info, routing.hash(source, destination))
+    forward(p, iface, table.interfaceOf(hop), table.gatewayOf(hop, destination), source)
   }
 
   /** Sources and destinations that are no unicast addresses; false when the packet was dealt with. */

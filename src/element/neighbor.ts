@@ -86,6 +86,7 @@ export const createNeighborOutput = (parts: NeighborOutputParts) => {
   }
   drawReachableTimes()
   let lastDraw = clock.now
+  let lastRow = -1
   let nextCollect = clock.now + baseReachableTime / 2
 
   const setState = (row: number, newState: number, now: number, at: number): void => {
@@ -123,6 +124,7 @@ export const createNeighborOutput = (parts: NeighborOutputParts) => {
 
   /** Writes the Ethernet header and sends; the entry is valid. */
   const transmit = (p: number, row: number): void => {
+    lastRow = row
     const iface = interfaceOf[row]!
     const f = packetFlags[p]!
     if ((f & F_LINK_BROADCAST) !== 0) packetFlags[p] = f & ~F_LINK_BROADCAST
@@ -219,8 +221,7 @@ export const createNeighborOutput = (parts: NeighborOutputParts) => {
     if (wasValid && !same && (flags & NEIGH_UPDATE_OVERRIDE) === 0) return true
     const st = same && newState === NUD_STALE && !admin ? old : newState
     if (same && st === old) return true
-    macHi[row] = hi
-    macLo[row] = lo
+    neighbors.setMac(row, hi, lo)
     if (!same && (st & NUD_CONNECTED) === 0) confirmed[row] = now - 2 * baseReachableTime
     if (st === old) updated[row] = now
     else {
@@ -360,6 +361,8 @@ export const createNeighborOutput = (parts: NeighborOutputParts) => {
   return {
     parameters, reachableTime, output, outputTo, tick, update, learn, heard, expect, confirm, set, remove, flush, sendRequest,
     /** Packets held by all entries. */
-    heldPackets: held.count
+    heldPackets: held.count,
+    /** The entry that a packet was sent by last; -1 before that. */
+    lastRow: (): number => lastRow
   }
 }

@@ -25,10 +25,11 @@ const BEHIND_TCP_HEADER = 3
 
 export interface PolicyDestinationParts extends PolicySourceParts {
   fragments: FragmentDecisions
+  onUnmarked: (mark: number) => void
 }
 
 export const createPolicyDestination = (parts: PolicyDestinationParts) => {
-  const { packets, app, appPorts, policies, flows, fragments, denials, headers, conversations, clock } = parts
+  const { packets, app, appPorts, policies, flows, fragments, denials, headers, conversations, clock, onUnmarked } = parts
   const { start, length, flags: packetFlags, mark: marks, i32, u16, bytes } = packets
   const { ownerOf } = appPorts
   const { t } = flows
@@ -137,6 +138,7 @@ export const createPolicyDestination = (parts: PolicyDestinationParts) => {
       }
     }
     if (why === OK) return true
+    if (why === POLICY_UNMARKED) onUnmarked(marks[p]!)
     packets.drop(p, why)
     return false
   }

@@ -30,11 +30,13 @@ export interface PolicyParts {
   clock: { now: number; second: number }
   /** Any integer; unknown to hosts. */
   seed?: number
+  /** A packet was not let in as it has no app's mark; the other bits of its mark may tell where it is from. */
+  onUnmarked?: (mark: number) => void
 }
 
 export type Policy = ReturnType<typeof createPolicy>
 
-export const createPolicy = ({ packets, ports, policies, flows, denials, clock, seed }: PolicyParts) => {
+export const createPolicy = ({ packets, ports, policies, flows, denials, clock, seed, onUnmarked = () => undefined }: PolicyParts) => {
   const { app } = ports
   const appPorts = createAppPorts(ports.capacity)
   const fragments = createFragmentDecisions({ seed: seed ?? 0 })
@@ -47,7 +49,7 @@ export const createPolicy = ({ packets, ports, policies, flows, denials, clock, 
     /** A frame has come in by a port with an app. Checks its source and gives it the app's mark. False: it was dropped. */
     mark: createPolicySource(shared),
     /** A frame would leave by a port with an app. Does not write to it. False: it was dropped. */
-    admit: createPolicyDestination({ ...shared, fragments }),
+    admit: createPolicyDestination({ ...shared, fragments, onUnmarked }),
     /**
      * The host behind `port` belongs to app `id`: its MAC address as the pair of wire/mac.ts and its IPv4 addresses in host order. Again for a
      * port: replaces what was said. False, and nothing is set, when another port has one of the addresses.

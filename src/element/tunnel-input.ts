@@ -19,6 +19,7 @@ import { AF_INET, type Remotes } from '../table/remotes.js'
 import {
   T_DROP_INNER_VLAN, T_GBP, T_LEARNING, TC_FULL, TC_MOVED, TUNNEL_CELLS, type Tunnels
 } from '../table/tunnels.js'
+import type { UnmarkedPeers } from '../table/unmarked-peers.js'
 import { fold, sumBytes, updateChecksum } from '../wire/checksum.js'
 import {
   ETHERNET_HEADER, ETHERTYPE_IPV4_LE, ETHERTYPE_IPV6_LE, ETHERTYPE_QINQ_LE, ETHERTYPE_VLAN_LE, VLAN_TAG
@@ -49,6 +50,8 @@ export interface TunnelInputParts {
   ports: Ports
   tunnels: Tunnels
   remotes: Remotes
+  /** Who sends without marks where marks are expected. */
+  unmarked: UnmarkedPeers
   fdb: Fdb
   clock: { second: number }
   runs: RunFinder
@@ -63,7 +66,7 @@ export interface TunnelInputParts {
 }
 
 export const createTunnelInput = ({
-  packets, ports, tunnels, remotes, fdb, clock, runs, maxDatagrams, coalesce, collect, deliver
+  packets, ports, tunnels, remotes, unmarked, fdb, clock, runs, maxDatagrams, coalesce, collect, deliver
 }: TunnelInputParts) => {
   const { start, length, inPort, flags, gsoType, gsoSize, csumStart, csumOffset, headerLength, mark, slotData, u16, i32, bytes, view } = packets
   const { counters } = tunnels
@@ -236,7 +239,10 @@ export const createTunnelInput = ({
       packets.drop(p, why)
       return -1
     }
-    if (gbp) mark[p] = vxlan.mark(view, at)
+    if (gbp) {
+      const m = vxlan.mark(view, at)
+      mark[p] = (m & vxlan.GBP_ID_MASK) === 0 ? m | unmarked.tag(t, family, a, b, c, d) : m
+    }
     return t
   }
 

@@ -10,6 +10,7 @@ import { C_TX_BYTES, C_TX_DROPPED, C_TX_ERRORS, C_TX_PACKETS, C_RX_BYTES, C_RX_P
 import type { Posts } from '../core/posts.js'
 import type { TapRingProducer } from '../core/tap-ring.js'
 import { createBridge } from '../element/bridge.js'
+import { createFastPath, FORWARDED, NOT_PLAIN } from '../element/fast-path.js'
 import { createPolicy } from '../element/policy.js'
 import { createOutput } from '../port/output.js'
 import {
@@ -68,6 +69,8 @@ export interface EngineOptions {
   wake?: (worker: number) => void
   /** By which flows are spread over several paths; drawn when left out. */
   flowSeed?: number
+  /** Forwarded packets of a flow go the way of the last one while nothing has changed (default on). */
+  fastPath?: boolean
 }
 
 export type Engine = ReturnType<typeof createEngine>
@@ -96,10 +99,14 @@ export const createEngine = (options: EngineOptions) => {
   const workPlaces = 2 ** Math.ceil(Math.log2(packets.capacity))
   const workPacket = new Int32Array(workPlaces)
   const workPort = new Int32Array(workPlaces)
+  const workPlace = new Int32Array(workPlaces) // what the fast path said
   let workHead = 0
   let workCount = 0
   const toInterface = (p: number, port: number): void => {
+    const place = usesFastPath && !capturing ? fastPath.forward(p, port, interfaceOf[port]!) : NOT_PLAIN
+    if (place === FORWARDED) return
     const at = (workHead + workCount++) & (workPlaces - 1)
+    workPlace[at] = place
     workPacket[at] = p
     workPort[at] = port
   }
@@ -168,7 +175,8 @@ export const createEngine = (options: EngineOptions) => {
   })
   const policy = createPolicy({
     packets, ports, clock, seed: Math.floor(random() * 0x7fffffff),
-    policies: createPolicies(), flows: createFlows({ seed: Math.floor(random() * 0x7fffffff) }), denials: createDenials()
+    policies: createPolicies(), flows: createFlows({ seed: Math.floor(random() * 0x7fffffff) }), denials: createDenials(),
+    onUnmarked: (mark) => tunnelPath.onUnmarked(mark)
   })
   const bridge = createBridge({ packets, ports, fdb, clock, output })
 
@@ -179,7 +187,10 @@ export const createEngine = (options: EngineOptions) => {
     counters[c + C_RX_BYTES]! += length[p]!
     if (capturing) watch(p, port, 0)
     packets.inPort[p] = port
-    bridge.inject(p, port)
+    const row = layer3.neighborOutput.lastRow()
+    const isFollowed = fastPath.mayFollow(p, interfaceOf[port]!, row)
+    const to = bridge.inject(p, port)
+    if (isFollowed && to >= 0) fastPath.remember(interfaceOf[port]!, to, row)
   }
 
   const layer3 = createLayer3({
@@ -187,11 +198,17 @@ export const createEngine = (options: EngineOptions) => {
     sharing, flowSeed: options.flowSeed
   })
 
+  const usesFastPath = options.fastPath !== false
+  const fastPath = createFastPath({
+    packets, ports, interfaces, neighbors: layer3.neighbors, clock, changes: fdb.changes, output
+  })
+
   /** Frames that the bridge gave to interfaces, until there are none: routers answer, forward, and may reach each other. */
   const drainWork = (): void => {
     while (workCount > 0) {
       const p = workPacket[workHead]!
       const port = workPort[workHead]!
+      const place = workPlace[workHead]!
       workHead = (workHead + 1) & (workPlaces - 1)
       workCount--
       const c = port * PORT_CELLS
@@ -199,7 +216,9 @@ export const createEngine = (options: EngineOptions) => {
       counters[c + C_TX_BYTES]! += length[p]!
       if (capturing) watch(p, port, 1)
       packets.inPort[p] = port
+      if (place >= 0) fastPath.watch(p, place, interfaceOf[port]!)
       layer3.receive(p, interfaceOf[port]!)
+      fastPath.end()
     }
   }
 
@@ -301,10 +320,11 @@ export const createEngine = (options: EngineOptions) => {
   control[CTL_RX_COUNT] = 0
 
   return {
-    packets, ports, rings, interfaces, fdb, remotes, policy, sharing, clock, io, bridge, layer3, turn,
+    packets, ports, rings, interfaces, fdb, remotes, policy, sharing, clock, io, bridge, layer3, fastPath, turn,
     tunnels: tunnelPath.tunnels,
     tunnelFdb: tunnelPath.fdb,
     tunnelNeighbors: tunnelPath.neighbors,
+    unmarkedPeers: tunnelPath.unmarked,
     remoteCollector: tunnelPath.collector,
     /** Sends what the last turn has queued: before tables change that it names rows of. */
     flush: (): void => {

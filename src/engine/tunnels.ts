@@ -16,6 +16,7 @@ import { AF_INET, REMOTE_FREE, type Remotes } from '../table/remotes.js'
 import { TC_L3MISS, TC_UNREACHABLE, T_L3MISS, TUNNEL_CELLS, createTunnels } from '../table/tunnels.js'
 import { createRemoteCollector } from '../table/tunnel-collect.js'
 import { createTunnelNeighbors } from '../table/tunnel-neighbors.js'
+import { createUnmarkedPeers } from '../table/unmarked-peers.js'
 import { VXLAN_HEADER } from '../wire/vxlan.js'
 
 /** What is told about tunnels. */
@@ -23,6 +24,7 @@ export const TUNNEL_L2MISS = 0 // a: MAC hi, b: MAC lo
 export const TUNNEL_L3MISS = 1 // a: IPv4 address
 export const TUNNEL_UNREACHABLE = 2 // a: row of the remote, b: errno
 export const TUNNEL_PATH_MTU = 3 // a: row of the remote, b: largest packet of the underlay
+export const TUNNEL_UNMARKED = 4 // a: place of unmarkedPeers, b: its identity
 
 export type OnTunnelEvent = (kind: number, tunnel: number, a: number, b: number) => void
 
@@ -65,6 +67,7 @@ export const createTunnelPath = ({
     ...(sharing === undefined ? {} : { heard: (t, _bridge, hi, lo, remote, second) => sharing.farStation(t, hi, lo, remote, second) })
   })
   const neighbors = createTunnelNeighbors()
+  const unmarked = createUnmarkedPeers()
   const { counters } = ports
   const { slotData, length, bytes, start, view, i32 } = packets
   const sumRanges = (count: number): void => io.sumRanges(count)
@@ -118,7 +121,7 @@ export const createTunnelPath = ({
     send: createDatagrams({ packets, rings, sumRanges, flush, completeChecksum })
   })
   const input = createTunnelInput({
-    packets, ports, tunnels, remotes, fdb, clock, coalesce, collect, deliver: enter,
+    packets, ports, tunnels, remotes, unmarked, fdb, clock, coalesce, collect, deliver: enter,
     runs: createRuns(packets, rings.sums, sumRanges, VXLAN_HEADER), maxDatagrams: MAX_DATAGRAMS
   })
 
@@ -170,7 +173,12 @@ export const createTunnelPath = ({
   }
 
   return {
-    tunnels, fdb, neighbors, output, collector, collect, setPathMtu,
+    tunnels, fdb, neighbors, unmarked, output, collector, collect, setPathMtu,
+    /** A packet with this mark was let in to no app, as it has none: a peer's, where it came out of a tunnel, is told. */
+    onUnmarked: (mark: number): void => {
+      const place = unmarked.placeOf(mark)
+      if (place >= 0) onEvent(TUNNEL_UNMARKED, unmarked.tunnelOf(place), place, unmarked.identityOf(place))
+    },
     /** An rx entry of a socket: `flags` are those of port/rings.ts. */
     receive: (slot: number, size: number, socket: number, flags: number): void => {
       if ((flags & RX_ERROR) !== 0) {

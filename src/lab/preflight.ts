@@ -64,7 +64,7 @@ interface Mount {
 }
 
 /** Mounts in the order they were made. */
-export const parseMounts = (mountinfo: string): Mount[] => mountinfo.split('\n').filter((line) => line !== '').map((line) => {
+const parseMounts = (mountinfo: string): Mount[] => mountinfo.split('\n').filter((line) => line !== '').map((line) => {
   const fields = line.split(' ')
   const dash = fields.indexOf('-', 6)
   return { point: fields[4]!, propagation: fields.slice(6, dash), type: fields[dash + 1]!, source: fields[dash + 2]! }

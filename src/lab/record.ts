@@ -11,7 +11,7 @@ import { codeOf, LabError, messageOf } from './types.js'
 import type { MadeUplink } from './uplink.js'
 
 /** Version 1 had no devices. */
-export const RECORD_VERSION = 2
+const RECORD_VERSION = 2
 
 /** A namespace that the instance makes; the name is the host's. */
 export interface MadeNamespace {

@@ -16,6 +16,7 @@ import { IPV4_HEADER, OFF_SOURCE, PROTOCOL_TCP, writeIpv4 } from '../wire/ipv4.j
 import { formatMac } from '../wire/mac.js'
 import { OFF_CHECKSUM, OFF_DATA_OFFSET, TCP_HEADER } from '../wire/tcp.js'
 import { UPLINK_HEADERS, UPLINK_MAC_HI, UPLINK_MAC_LO, UPLINK_VNET, writeUplinkOuter, writeUplinkVnet } from '../wire/uplink.js'
+import { VXLAN_PORT } from '../wire/vxlan.js'
 import { run } from './run.js'
 import type { NamespaceIdentity } from './namespace.js'
 import { readSysctls, writeSysctls } from './sysctl.js'
@@ -38,7 +39,6 @@ const nameOf = (n: number): string => `tw-up${n}`
 const addressOf = (n: number): string => `192.0.2.${n + 1}`
 const probeOf = (n: number): string => `198.51.100.${n + 1}`
 
-const VXLAN_PORT = 4789
 const GSO_TCPV4 = 1
 const SEGMENT = 500
 const INNER_L4 = ETHERNET_HEADER + IPV4_HEADER

@@ -45,6 +45,8 @@ export interface NetworkOptions extends Attachment {
   wake?: (worker: number) => void
   /** Flows are spread over several paths by this; of several workers all have the same. One of its own when left out. */
   flowSeed?: number
+  /** Packets of a flow go the way of the last one while nothing has changed (default on). */
+  fastPath?: boolean
   /** Clocks of their own, for tests. */
   readClock?: () => number
   wallClock?: () => number
@@ -90,13 +92,14 @@ export const createNetwork = (options: NetworkOptions) => {
     ...(options.posts === undefined ? {} : { posts: options.posts }),
     ...(options.flowSeed === undefined ? {} : { flowSeed: options.flowSeed }),
     ...(options.wake === undefined ? {} : { wake: options.wake }),
+    ...(options.fastPath === undefined ? {} : { fastPath: options.fastPath }),
     onTunnelEvent: createTunnelNotices(() => engine, registry, (level, text) => options.onNotice?.(level, text)),
     onDeviceLost: (row, errno) => {
       ports.state[row] = ports.state[row]! & ~P_CARRIER
       options.onDeviceLost?.(registry.ports.find((p) => p.port === row)?.name ?? String(row), errno)
     }
   })
-  const { ports, layer3, packets } = engine
+  const { ports, packets } = engine
   const addresses = createAddresses(engine, registry)
   const routes = createRouteCommands(engine, registry)
   const neighbors = createNeighborCommands(engine, registry)
@@ -113,7 +116,6 @@ export const createNetwork = (options: NetworkOptions) => {
 
   const apply = (o: Operation): ApplyResult => {
     // Also when it fails half-way: what was remembered of routes is looked up again
-    layer3.routing.changed()
     engine.fdb.touch()
     // What is queued names descriptors, ports and peers, whose rows may become another one's
     engine.flush()

@@ -297,6 +297,12 @@ export interface DeniedRow {
 }
 
 /** `tapway flow`: a conversation. */
+/**
+ * Whether a conversation may go on. `sent`: who is asked is behind no app's port here, so that it is decided elsewhere, and nothing is
+ * known of it here but what the answers tell. `denied`: nothing of it was let in here, or not any more.
+ */
+export type FlowVerdict = 'admitted' | 'sent' | 'denied'
+
 export interface FlowRow {
   protocol: PolicyProtocol | number
   /** Of table/flow-states.ts. */
@@ -315,8 +321,7 @@ export interface FlowRow {
   mark: number
   /** App of the other end, if that is here. */
   to?: string
-  /** Whether it may go on, as far as that is decided here. */
-  admitted: boolean
+  verdict: FlowVerdict
   /** Seconds since it was opened. */
   age: number
   /** Seconds until it is forgotten, when nothing more comes. */

@@ -10,8 +10,8 @@ import * as ip4 from '../wire/ip4.js'
 import { PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP } from '../wire/ipv4.js'
 import { formatMac } from '../wire/mac.js'
 import {
-  NetworkError, type AppRow, type DeniedRow, type FlowRow, type Operation, type OperationOf, type PolicyCheckRow, type PolicyProtocol, type PolicyRow,
-  type Query
+  NetworkError, type AppRow, type DeniedRow, type FlowRow, type FlowVerdict, type Operation, type OperationOf, type PolicyCheckRow,
+  type PolicyProtocol, type PolicyRow, type Query
 } from './operations.js'
 import { addressOf, hostAddressOf, stationMacOf } from './parse.js'
 import type { AppEntry, PortEntry, Registry } from './registry.js'
@@ -157,11 +157,14 @@ export const createPolicyCommands = ({ policy, clock }: PolicyParts, registry: R
     })
   }
 
-  /** Let in when it was last looked at, and would be again. Who is elsewhere is judged there. */
-  const isAdmitted = (entry: number): boolean => {
+  /** As it was when it was last looked at, and would be again. */
+  const verdictOf = (entry: number): FlowVerdict => {
     const decided = flows.generationOf(entry)
-    if (decided === 0 || decided === policies.generation() || flows.toOf(entry) === 0) return decided !== 0
-    return policies.find(flows.fromOf(entry), flows.toOf(entry), flows.protocolOf(entry), flows.destinationPortOf(entry)) >= 0
+    if (decided === 0) return 'denied'
+    if (flows.toOf(entry) === 0) return 'sent'
+    if (decided === policies.generation()) return 'admitted'
+    const [from, to, protocol] = [flows.fromOf(entry), flows.toOf(entry), flows.protocolOf(entry)]
+    return policies.find(from, to, protocol, flows.destinationPortOf(entry)) < 0 ? 'denied' : 'admitted'
   }
 
   const flowRow = (entry: number, known: ReadonlyMap<number, string>): FlowRow => {
@@ -173,7 +176,7 @@ export const createPolicyCommands = ({ policy, clock }: PolicyParts, registry: R
       source: ip4.formatIp4(flows.sourceOf(entry)), destination: ip4.formatIp4(flows.destinationOf(entry)),
       ...(protocol === 'icmp' ? { id: first, icmp_type: second >>> 8 } : { sport: first, dport: second }),
       ...(from === undefined ? {} : { from }), mark: flows.fromOf(entry), ...(to === undefined ? {} : { to }),
-      admitted: isAdmitted(entry),
+      verdict: verdictOf(entry),
       age: clock.second - flows.sinceOf(entry), expires: flows.deadlineOf(entry) - clock.second
     }
   }

@@ -58,9 +58,9 @@ export const createRouteCommands = (engine: Engine, registry: Registry) => {
     if (onlink) return { via, iface: up(interfaceOf(owner, text.dev!)).iface, weight, onlink }
     const wanted = text.dev === undefined ? undefined : up(interfaceOf(owner, text.dev))
     const table = routing.of(owner.stack)
-    const id = table.lookup(via)
-    if (id !== 0 && table.typeOf(id) === fib.ROUTE_UNICAST && table.isOnLink(id) && (wanted === undefined || table.leavesBy(id, wanted.iface))) {
-      return { via, iface: wanted?.iface ?? table.interfaceOf(table.select(id, 0)), weight, onlink }
+    const info = table.lookup(via)
+    if (info !== 0 && table.typeOf(info) === fib.ROUTE_UNICAST && table.isOnLink(info) && (wanted === undefined || table.leavesBy(info, wanted.iface))) {
+      return { via, iface: wanted?.iface ?? table.interfaceOf(table.select(info, 0)), weight, onlink }
     }
     throw new NetworkError(`Nexthop has invalid gateway: ${text.via} is on no link of ${owner.name}${wanted === undefined ? '' : `'s ${text.dev}`}`, 1)
   }

@@ -4,7 +4,7 @@
  */
 import { getSystemErrorName } from 'node:util'
 import type { Engine } from '../engine/engine.js'
-import { TUNNEL_L2MISS, TUNNEL_L3MISS, TUNNEL_PATH_MTU, TUNNEL_UNREACHABLE, type OnTunnelEvent } from '../engine/tunnels.js'
+import { TUNNEL_L2MISS, TUNNEL_L3MISS, TUNNEL_PATH_MTU, TUNNEL_UNMARKED, TUNNEL_UNREACHABLE, type OnTunnelEvent } from '../engine/tunnels.js'
 import { formatIp4 } from '../wire/ip4.js'
 import { formatMac } from '../wire/mac.js'
 import type { Registry } from './registry.js'
@@ -40,12 +40,16 @@ export const createTunnelNotices = (engine: () => Engine, registry: Registry, sa
       case TUNNEL_L3MISS: return say('info', `${name}: no neighbour ${formatIp4(a)} (l3miss)`)
       case TUNNEL_UNREACHABLE: return say('warn', `${name}: peer ${peer(a)} was not reached: ${getSystemErrorName(-b)}`)
       case TUNNEL_PATH_MTU: return say('info', `${name}: the path to ${peer(a)} takes packets of ${b} bytes`)
+      case TUNNEL_UNMARKED: {
+        const address = formatUnderlay(engine().unmarkedPeers.octetsOf(a))
+        return say('warn', `${name}: packets from peer ${address} have no mark, and apps here let none of them in (is gbp on there?)`)
+      }
     }
   }
 
   return (kind, tunnel, a, b) => {
     const now = engine().clock.second
-    let h = Math.imul(a ^ Math.imul(b, 0x85ebca6b), 0x9e3779b1) ^ Math.imul(tunnel * 4 + kind, 0xc2b2ae35)
+    let h = Math.imul(a ^ Math.imul(b, 0x85ebca6b), 0x9e3779b1) ^ Math.imul(tunnel * 8 + kind, 0xc2b2ae35)
     h = (h ^ (h >>> 15)) & (PLACES - 1)
     const known = kinds[h] === kind && tunnelOf[h] === tunnel && first[h] === a && second[h] === b
     if (known && now - saidAt[h]! < AGAIN_SECONDS) return

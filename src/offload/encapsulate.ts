@@ -15,8 +15,6 @@ const IPV6_HEADER = 40
 /** Segments of one super-frame; more is no honest sender's. */
 export const MAX_SEGMENTS = 1024
 
-export type Cutter = ReturnType<typeof createCutter>
-
 /** `sums` takes `ranges` triples for one call of `sumRanges`. */
 export const createCutter = (packets: Packets, sums: Int32Array, sumRanges: (count: number) => void) => {
   const { view, bytes, u16, i32, start, length, gsoType, gsoSize, csumStart, stride } = packets

@@ -19,8 +19,6 @@ const IPV6_HEADER = 40
 const IPV6_OFF_PAYLOAD_LENGTH = 4
 const IPV6_OFF_SOURCE = 8
 
-export type Segmenter = ReturnType<typeof createSegmenter>
-
 /** `emit(segment, a)` is given every segment, with the `a` of the call. */
 export const createSegmenter = (packets: Packets, emit: (p: number, a: number) => void) => {
   const { view, bytes, start, length, flags, gsoType, gsoSize, csumStart, csumOffset, stride } = packets

@@ -1,7 +1,7 @@
 /** What the forwarding database knows of each bridge: which filtering ids are its own, settings, and counters. */
 
 /** Default of ageing_time (IEEE 802.1D table 7-5). */
-export const AGEING_TIME_MS = 300_000
+const AGEING_TIME_MS = 300_000
 
 const FIRST_BRIDGES = 64
 

@@ -12,7 +12,7 @@
  * An entry counts until `sweep` takes it away. Seconds are whole: an entry lives its ageing time and at most a second and a round
  * of `sweep` more.
  */
-import { AGEING_TIME_MS, FdbBridges } from './fdb-bridges.js'
+import { FdbBridges } from './fdb-bridges.js'
 
 /** The entry is one of the bridge's own addresses ("permanent" for bridge(8)); always static. */
 export const F_LOCAL = 1
@@ -45,8 +45,6 @@ export const FDB_LOCAL = 5
 export const FDB_OFF = 6
 /** `add` of what is there already (EEXIST). */
 export const FDB_EXISTS = 7
-
-export { AGEING_TIME_MS }
 
 export interface FdbOptions {
   /** Slots at first, and at most, as powers of two. */
@@ -339,7 +337,7 @@ export const createFdb = (options: FdbOptions = {}) => {
 
   return {
     find, learn, add, replace, remove, flush, sweep, scan,
-    /** Goes up with every change of what `find` answers; wraps. */
+    /** Goes up with every change of what `find` answers, and by `touch`; wraps. */
     changes: (): number => changes,
     /** Something else has changed that answers were remembered for. */
     touch: (): void => {

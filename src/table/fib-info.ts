@@ -32,10 +32,10 @@ export const TABLE_LOCAL = 255
 /** Next hop flags: the gateway is taken to be on the link; the interface is down; of a local route, which stays when it is down. */
 export const HOP_ONLINK = 1
 export const HOP_DEAD = 2
-export const HOP_HOST = 4
+const HOP_HOST = 4
 
 /** Most next hops of a route. */
-export const MAX_NEXT_HOPS = 256
+const MAX_NEXT_HOPS = 256
 
 /** A next hop. */
 export interface NextHopSpec {

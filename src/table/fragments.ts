@@ -20,8 +20,6 @@ export interface FragmentsOptions {
 export const FIRST_IN = 1
 export const LAST_IN = 2
 
-export type Fragments = ReturnType<typeof createFragments>
-
 export const createFragments = (options: FragmentsOptions = {}) => {
   const capacity = options.capacity ?? 1024
   const time = options.time ?? 30_000

@@ -92,6 +92,7 @@ export const createNeighbors = (options: NeighborsOptions = {}) => {
   const macHi = int()
   const macLo = int()
   const generation = int()
+  const stamp = int() // another one whenever state or MAC address have changed, or the row is given up
   const flags = int() // NTF_
   const owner = int() // who made it: 0 learned, else the caller's number
   const probes = int()
@@ -179,6 +180,7 @@ export const createNeighbors = (options: NeighborsOptions = {}) => {
    * change, before: lists for garbage collection are kept in that order.
    */
   const setState = (row: number, newState: number, at: number): void => {
+    if (state[row] !== newState) stamp[row] = (stamp[row]! + 1) | 0
     state[row] = newState
     const l = listFor(row, newState, at)
     if (l < TIMER_LISTS || list[row] !== l) {
@@ -189,6 +191,12 @@ export const createNeighbors = (options: NeighborsOptions = {}) => {
       timer[row] = at
       if (at < earliest) earliest = at
     }
+  }
+
+  const setMac = (row: number, hi: number, lo: number): void => {
+    if (macHi[row] !== hi || macLo[row] !== lo) stamp[row] = (stamp[row]! + 1) | 0
+    macHi[row] = hi
+    macLo[row] = lo
   }
 
   /** Takes an entry away. No packets may be waiting for it. */
@@ -210,6 +218,7 @@ export const createNeighbors = (options: NeighborsOptions = {}) => {
     state[row] = NUD_NONE
     used[row] = 0
     generation[row] = (generation[row]! + 1) | 0
+    stamp[row] = (stamp[row]! + 1) | 0
     freeRows[freeCount++] = row
   }
 
@@ -348,7 +357,7 @@ export const createNeighbors = (options: NeighborsOptions = {}) => {
   }
 
   return {
-    capacity, interfaceOf, address, state, macHi, macLo, generation, flags, owner, probes,
+    capacity, interfaceOf, address, state, macHi, macLo, generation, stamp, setMac, flags, owner, probes,
     queueHead, queueTail, queueCount, queueBytes, confirmed, updated, lastUsed, solicited, timer, counters,
     lookup, create, setState, remove, removeByInterface, expire, collect, scan,
     /** Entries in the table. */

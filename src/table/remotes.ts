@@ -6,11 +6,10 @@
  * Addresses are words as they lie on the wire: one for IPv4, four for IPv6. Learned rows are found again by (tunnel, address). Policy when
  * full: rows that no entry points to any more are collected; if there are none, nothing more is learned, which the caller counts.
  */
+import { ADDRESS_WORDS } from '../io-layout.js'
 
 export const AF_INET = 2
 export const AF_INET6 = 10
-/** int32 words of a row in `addresses`. */
-export const ADDRESS_WORDS = 8
 
 export const REMOTE_FREE = 0
 export const REMOTE_LEARNED = 1

@@ -7,7 +7,6 @@ export type Routing = ReturnType<typeof createRouting>
 
 export const createRouting = (interfaces: Interfaces, seed: number) => {
   const tables: Routes[] = []
-  let generation = 0
 
   const of = (stack: number): Routes => tables[stack]!
 
@@ -33,11 +32,6 @@ export const createRouting = (interfaces: Interfaces, seed: number) => {
       delete tables[stack]
     },
     addressOn,
-    /** Counts changes of what forwarding depends on: routes, addresses, interfaces, switches. Whoever makes one says so by `changed`. */
-    generation: (): number => generation,
-    changed: (): void => {
-      generation++
-    },
     /** Flow hash for ECMP over layer-3 addresses (fib_multipath_hash_policy 0), 31 bits. */
     hash: (source: number, destination: number): number => {
       let h = Math.imul(source ^ seed, 0x9e3779b1) ^ Math.imul(destination, 0x85ebca6b)
@@ -47,40 +41,40 @@ export const createRouting = (interfaces: Interfaces, seed: number) => {
     },
     isLocal: (stack: number, address: number): boolean => {
       const table = of(stack)
-      const id = table.lookup(address)
-      return id !== 0 && table.typeOf(id) === ROUTE_LOCAL
+      const info = table.lookup(address)
+      return info !== 0 && table.typeOf(info) === ROUTE_LOCAL
     },
     /** A broadcast address of a network on any interface of the stack. */
     isBroadcast: (stack: number, _iface: number, address: number): boolean => {
       const table = of(stack)
-      const id = table.lookup(address)
-      return id !== 0 && table.typeOf(id) === ROUTE_BROADCAST
+      const info = table.lookup(address)
+      return info !== 0 && table.typeOf(info) === ROUTE_BROADCAST
     },
     /** The source address a packet of the stack's own gets for a destination: the route's preferred one, else one of the link's. 0 when there is no route. */
     sourceFor: (stack: number, destination: number): number => {
       const table = of(stack)
-      const id = table.lookup(destination)
-      if (id === 0) return 0
-      const type = table.typeOf(id)
+      const info = table.lookup(destination)
+      if (info === 0) return 0
+      const type = table.typeOf(info)
       if (type === ROUTE_LOCAL) return destination
       if (type !== ROUTE_UNICAST && type !== ROUTE_BROADCAST) return 0
-      const preferred = table.preferredSource(id)
+      const preferred = table.preferredSource(info)
       if (preferred !== 0) return preferred
-      const hop = table.select(id, 0)
+      const hop = table.select(info, 0)
       return addressOn(table.interfaceOf(hop), table.gatewayOf(hop, destination))
     },
     /** MTU of the link by which a packet of the stack's own leaves for a destination. */
     mtuFor: (stack: number, destination: number): number => {
       const table = of(stack)
-      const id = table.lookup(destination)
-      return id === 0 ? 0xffff : interfaces.mtu[table.interfaceOf(table.select(id, 0))]!
+      const info = table.lookup(destination)
+      return info === 0 ? 0xffff : interfaces.mtu[table.interfaceOf(table.select(info, 0))]!
     },
     /** Does an interface with proxy_arp answer for `target`: forwarding is on and the way there is another interface (arp_fwd_proxy). */
     proxies: (stack: number, iface: number, target: number): boolean => {
       if (interfaces.forwarding[stack] === 0 || interfaces.interfaceForwarding[iface] === 0) return false
       const table = of(stack)
-      const id = table.lookup(target)
-      return id !== 0 && table.typeOf(id) === ROUTE_UNICAST && !table.leavesBy(id, iface)
+      const info = table.lookup(target)
+      return info !== 0 && table.typeOf(info) === ROUTE_UNICAST && !table.leavesBy(info, iface)
     }
   }
 }

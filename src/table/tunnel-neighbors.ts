@@ -12,7 +12,7 @@ import {
 } from './neighbors.js'
 
 /** Milliseconds an entry set reachable stays so (net.ipv4.neigh.default.base_reachable_time_ms). */
-export const REACHABLE_TIME_MS = 30_000
+const REACHABLE_TIME_MS = 30_000
 
 const SETTABLE = NUD_VALID | NUD_FAILED
 

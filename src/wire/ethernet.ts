@@ -1,5 +1,4 @@
 /** Ethernet II frames (IEEE 802.3 clause 3, RFC 894) and the 802.1Q tag (IEEE 802.1Q 9.3). Offsets from the frame's first byte. */
-import { FRAME_TOO_SHORT, OK } from '../reason.js'
 import { setMac } from './mac.js'
 
 export const ETHERNET_HEADER = 14
@@ -20,8 +19,6 @@ export const ETHERTYPE_IPV6_LE = 0xdd86
 export const ETHERTYPE_VLAN_LE = 0x0081
 export const ETHERTYPE_QINQ_LE = 0xa888
 
-export const checkEthernet = (length: number): number => (length < ETHERNET_HEADER ? FRAME_TOO_SHORT : OK)
-
 /** Offset from the frame's beginning to what lies behind the Ethernet header and at most two tags; the frame is that long. */
 export const networkOffset = (view: DataView, o: number): number => {
   let n = ETHERNET_HEADER
@@ -35,8 +32,6 @@ export const networkOffset = (view: DataView, o: number): number => {
 
 export const etherType = (view: DataView, o: number): number => view.getUint16(o + OFF_ETHERTYPE)
 /** Tag control information of a tagged frame: priority 3 bits, DEI 1, VLAN id 12. */
-export const vlanTci = (view: DataView, o: number): number => view.getUint16(o + ETHERNET_HEADER)
-export const vlanId = (tci: number): number => tci & 0xfff
 
 /** Writes the 14-byte header; MAC addresses as (hi, lo) pairs. */
 export const writeEthernet = (

@@ -58,7 +58,5 @@ export const isMulticast = (a: number): boolean => (a & 0xf0000000) === (0xe0000
 export const isLoopback = (a: number): boolean => a >>> 24 === 127
 /** 0.0.0.0/8, "this network" (RFC 1122 3.2.1.3). */
 export const isZeronet = (a: number): boolean => a >>> 24 === 0
-/** 240.0.0.0/4 without 255.255.255.255 (RFC 1112 section 4). */
-export const isReserved = (a: number): boolean => a >>> 28 === 15 && a !== -1
 /** 255.255.255.255. */
 export const LIMITED_BROADCAST = -1

@@ -1,6 +1,5 @@
 /** MAC addresses (IEEE 802): text and the number pair `(hi, lo)` of README.md. */
 
-export const MAC_LENGTH = 6
 /** hi and lo of ff:ff:ff:ff:ff:ff. */
 export const BROADCAST_HI = 0xffff
 export const BROADCAST_LO = -1
@@ -16,7 +15,6 @@ export const setMac = (view: DataView, o: number, hi: number, lo: number): void 
 /** The group bit (I/G) of the first octet: multicast or broadcast. */
 export const isGroup = (hi: number): boolean => (hi & 1) !== 0
 export const isZero = (hi: number, lo: number): boolean => (hi | lo) === 0
-export const isBroadcast = (hi: number, lo: number): boolean => hi === BROADCAST_HI && lo === BROADCAST_LO
 
 const hex = (n: number): string => (n & 0xff).toString(16).padStart(2, '0')
 

@@ -5,7 +5,5 @@ export const OFF_DESTINATION_PORT = 2
 export const OFF_LENGTH = 4
 export const OFF_CHECKSUM = 6
 
-export const sourcePort = (view: DataView, o: number): number => view.getUint16(o + OFF_SOURCE_PORT)
-export const destinationPort = (view: DataView, o: number): number => view.getUint16(o + OFF_DESTINATION_PORT)
 export const udpLength = (view: DataView, o: number): number => view.getUint16(o + OFF_LENGTH)
 export const udpChecksum = (view: DataView, o: number): number => view.getUint16(o + OFF_CHECKSUM)

@@ -12,7 +12,7 @@ import { VXLAN_HEADER } from './vxlan.js'
 export const UPLINK_VNET = 24
 const OUTER_L4 = ETHERNET_HEADER + IPV4_HEADER
 /** Bytes from the outer to the inner Ethernet header. */
-export const UPLINK_OUTER = OUTER_L4 + udp.UDP_HEADER + VXLAN_HEADER
+const UPLINK_OUTER = OUTER_L4 + udp.UDP_HEADER + VXLAN_HEADER
 /** Bytes of all that is written here. */
 export const UPLINK_HEADERS = UPLINK_VNET + UPLINK_OUTER
 /** Bytes of the largest inner frame: what the outer packet's total length can say. */

@@ -41,9 +41,3 @@ export const mark = (view: DataView, o: number): number => {
   const flags = view.getInt32(o)
   return (flags & FLAG_GBP) === 0 ? 0 : flags & MARK_MASK
 }
-
-/** Writes a header; a mark of 0 leaves the group policy out. */
-export const write = (view: DataView, o: number, id: number, markOf: number): void => {
-  view.setInt32(o, markOf === 0 ? FLAG_VNI : FLAG_VNI | FLAG_GBP | (markOf & MARK_MASK))
-  view.setInt32(o + 4, id << 8)
-}

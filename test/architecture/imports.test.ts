@@ -15,7 +15,7 @@ const allowed: Record<string, readonly string[]> = {
   'index.ts': ['network', 'engine', 'element', 'table', 'wire', 'core', 'port', 'config', 'control', 'capture', 'lab', 'reason.ts', 'version.ts'],
   wire: ['reason.ts'],
   core: ['reason.ts'],
-  table: ['wire', 'reason.ts'],
+  table: ['wire', 'io-layout.ts', 'reason.ts'],
   element: ['table', 'wire', 'core', 'reason.ts'],
   offload: ['wire', 'core', 'reason.ts'],
   port: ['core', 'offload', 'wire', 'native.ts', 'io-layout.ts', 'reason.ts'],

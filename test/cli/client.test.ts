@@ -277,3 +277,18 @@ test('check: every problem with its place, exit 2', async (t) => {
   writeFileSync(file, 'version: 1\nbridges:\n  br0: {}\n')
   t.is(await main(['check', file], memoryIo(folder)), 0)
 })
+
+test('check: what is hardly meant is said, exit 0', async (t) => {
+  const folder = temporaryFolder(t)
+  const file = join(folder, 'net.yaml')
+  writeFileSync(file, `version: 1
+bridges: { br0: {} }
+vxlans: { vtep: { bridge: br0, id: 1, remote: 192.168.77.2 } }
+hosts: { a: { interfaces: { eth0: { bridge: br0, address: 10.0.0.1/24 } } } }
+apps: { web: { id: 1, hosts: a } }
+`)
+  const io = memoryIo(folder)
+  t.is(await main(['check', file], io), 0)
+  t.is(io.printed.out, '')
+  t.regex(io.printed.err, /^\S+net\.yaml:3:\d+: vxlans\.vtep\.gbp: warning: without gbp [^\n]+\n$/)
+})

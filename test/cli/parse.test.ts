@@ -227,6 +227,8 @@ const errors: readonly [line: string, message: string | RegExp][] = [
   ['policy add from a to b tcp 80-', '"" is wrong: port expects a number from 1 to 65535'],
   ['policy add from a to b tcp 90-80', /goes from the lower one to the higher one/],
   ['policy add from a to b tcp 1-2-3', /port expects one such as 8080 or a range/],
+  ['flow show from a', 'unknown word "from" in flow show: it takes none'],
+  ['policy denied a', 'unknown word "a" in policy denied: it takes none'],
   ['policy add from a to b tcp 80 90', 'unknown word "90" in policy add: choose one of from, to, protocol, port, ports'],
   ['policy check from a to b tcp 80-90', 'policy check is about one port, not 80-90'],
   ['policy show tcp 80', /policy show takes from and to/],

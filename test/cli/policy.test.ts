@@ -49,11 +49,13 @@ test('conversations', (t) => {
   t.is(formatFlows([
     {
       protocol: 'tcp', source: '10.0.0.1', sport: 40000, destination: '10.0.0.2', dport: 8080, from: 'web', mark: 1001, to: 'db', state: 'established',
-      admitted: true, age: 100, expires: 7100
+      verdict: 'admitted', age: 100, expires: 7100
     },
-    { protocol: 'icmp', source: '10.0.0.1', destination: '10.0.0.2', id: 77, icmp_type: 8, mark: 4711, state: 'query', admitted: false, age: 1, expires: 29 }
+    { protocol: 'icmp', source: '10.0.0.1', destination: '10.0.0.2', id: 77, icmp_type: 8, mark: 4711, state: 'query', verdict: 'denied', age: 1, expires: 29 },
+    { protocol: 'udp', source: '10.0.0.2', sport: 5000, destination: '10.0.0.9', dport: 53, from: 'db', mark: 7, state: 'unreplied', verdict: 'sent', age: 0, expires: 30 }
   ]), `tcp established src 10.0.0.1 sport 40000 dst 10.0.0.2 dport 8080 from web to db admitted age 100sec expires 7100sec
-icmp query src 10.0.0.1 dst 10.0.0.2 id 77 from mark 4711 age 1sec expires 29sec
+icmp query src 10.0.0.1 dst 10.0.0.2 id 77 from mark 4711 denied age 1sec expires 29sec
+udp unreplied src 10.0.0.2 sport 5000 dst 10.0.0.9 dport 53 from db sent age 0sec expires 30sec
 `)
 })
 

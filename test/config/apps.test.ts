@@ -1,6 +1,7 @@
 import test from 'ava'
 import fc from 'fast-check'
 import { parseNetworkFile } from '../../src/config/load.js'
+import { formatWarning } from '../../src/config/problem.js'
 import { type NetworkFile } from '../../src/config/types.js'
 import { formatIp4 } from '../../src/wire/ip4.js'
 import { formatMac } from '../../src/wire/mac.js'
@@ -158,3 +159,17 @@ run([
     '13:58', 'routers.cell.interfaces.s-010255096004.address', '169.254.0.1 is the address of cell.s-010255096003 already'
   ]
 ])
+
+test('a tunnel without gbp beside hosts of apps is doubted: once for each, at its key', (t) => {
+  const doubts = (text: string): string[] => {
+    const lines: string[] = []
+    parseNetworkFile(text, 'cell.yaml', { onWarning: (warning) => lines.push(formatWarning(warning)) })
+    return lines
+  }
+  const words = 'vxlans.vtep.gbp: warning: without gbp no marks go through this tunnel, and apps let nothing in without one, neither here nor at its other ends'
+  t.deepEqual(doubts(CELL), [])
+  t.deepEqual(doubts(CELL.replace('gbp: true', 'gbp: false')), [`cell.yaml:7:73: ${words}`])
+  t.deepEqual(doubts(CELL.replace('gbp: true, ', '')), [`cell.yaml:7:3: ${words}`])
+  t.deepEqual(doubts(CELL.replace('gbp: true, ', '').replace('[a1, a2]', '[]')), [], 'no host of an app here')
+  t.deepEqual(doubts(CELL.replace('gbp: true, ', '').replace(/apps:[^]*/, '')), [])
+})

@@ -1,7 +1,7 @@
 /** More than there is room for: losses are counted under their reason, nothing breaks, and afterwards all is as before. */
 import test from 'ava'
 import { LARGE, SMALL } from '../../src/core/packets.js'
-import { createMemoryLab, type MemoryLab } from '../helpers/memory-lab.js'
+import { createMemoryLab, interfaceWith, type MemoryLab } from '../helpers/memory-lab.js'
 import { be16, echo, ethernet, ipv4, udp } from '../oracle/naive-frames.js'
 import { build, data, expected, parse, SUPER } from './naive-segments.js'
 
@@ -37,27 +37,10 @@ const routerLab = (pool?: Parameters<typeof createMemoryLab>[1]): MemoryLab => {
     { op: 'bridge.add', name: 'far', mac: '02:00:00:00:00:02', mtu: 1500, ageing_time: 300, fdb_max_learned: 0 },
     { op: 'router.add', name: 'r', forwarding: true }
   )
-  for (const [name, bridge, mac, prefix] of [
-    ['eth1', 'br', ROUTER, '10.1.1.3/24'],
-    ['eth0', 'far', '02:00:00:00:02:03', '10.2.0.3/16']
-  ] as const) {
-    lab.apply(
-      {
-        op: 'interface.add',
-        router: 'r',
-        name,
-        bridge,
-        mac,
-        mtu: 1500,
-        forwarding: true,
-        proxy_arp: false,
-        rp_filter: 0,
-        send_redirects: true,
-        bc_forwarding: false
-      },
-      { op: 'addr.add', dev: name, router: 'r', prefix }
-    )
-  }
+  lab.apply(
+    ...interfaceWith('r', 'eth1', 'br', ROUTER, '10.1.1.3/24'),
+    ...interfaceWith('r', 'eth0', 'far', '02:00:00:00:02:03', '10.2.0.3/16')
+  )
   lab.apply({ op: 'neigh.add', dev: 'eth1', router: 'r', address: '10.1.1.2', lladdr: STATION, nud: 'permanent' })
   lab.port('far.eth0', 'far')
   return lab

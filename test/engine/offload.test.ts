@@ -2,7 +2,7 @@
 import test from 'ava'
 import fc from 'fast-check'
 import { OFFLOAD_CSUM, OFFLOAD_TSO4, OFFLOAD_TSO6, OFFLOAD_USO } from '../../src/core/ports.js'
-import { createMemoryLab, type MemoryLab } from '../helpers/memory-lab.js'
+import { createMemoryLab, interfaceWith, type MemoryLab } from '../helpers/memory-lab.js'
 import { ethernet } from '../oracle/naive-frames.js'
 import { build, CWR, data, expected, FIN, parse, PSH, SUPER, TCP, UDP, type Segment, type Super } from './naive-segments.js'
 
@@ -171,27 +171,10 @@ const routerLab = (mtu: number, offloads: number): MemoryLab => {
     { ...bridge, name: 'two', mac: '02:00:00:00:00:02', mtu },
     { op: 'router.add', name: 'r', forwarding: true }
   )
-  for (const [name, on, mac, prefix, m] of [
-    ['eth1', 'one', R1, '10.1.1.3/24', 1500],
-    ['eth0', 'two', R2, '10.1.2.3/24', mtu]
-  ] as const) {
-    lab.apply(
-      {
-        op: 'interface.add',
-        router: 'r',
-        name,
-        bridge: on,
-        mac,
-        mtu: m,
-        forwarding: true,
-        proxy_arp: false,
-        rp_filter: 0,
-        send_redirects: true,
-        bc_forwarding: false
-      },
-      { op: 'addr.add', dev: name, router: 'r', prefix }
-    )
-  }
+  lab.apply(
+    ...interfaceWith('r', 'eth1', 'one', R1, '10.1.1.3/24'),
+    ...interfaceWith('r', 'eth0', 'two', R2, '10.1.2.3/24', { mtu })
+  )
   lab.apply({ op: 'neigh.add', dev: 'eth0', router: 'r', address: '10.1.2.2', lladdr: B, nud: 'permanent' })
   lab.apply({ op: 'neigh.add', dev: 'eth1', router: 'r', address: '10.1.1.2', lladdr: A, nud: 'permanent' })
   lab.port('client.eth0', 'one', { vnet: true, offloads: ALL })

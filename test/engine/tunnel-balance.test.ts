@@ -4,11 +4,11 @@
  */
 import test from 'ava'
 import fc from 'fast-check'
-import { LARGE, SMALL, type PoolOptions } from '../../src/core/packets.js'
-import { NetworkError, type Operation } from '../../src/network/operations.js'
+import type { PoolOptions } from '../../src/core/packets.js'
+import type { Operation } from '../../src/network/operations.js'
 import type { MemoryDatagram } from '../../src/port/memory.js'
 import type { MemoryLab } from '../helpers/memory-lab.js'
-import { anyEvent, createMesh, type Event, PORTS } from './mesh.js'
+import { anyEvent, attempt, carryOut, createMesh, type Event, play } from './mesh.js'
 import { addressText, sockaddr, VNI, type VxlanAdd } from './tunnel-lab.js'
 
 /** Tunnels: name, bridge, VNI, what is special about them. The first two share their sockets. */
@@ -100,30 +100,9 @@ const tunnelEvent: fc.Arbitrary<TunnelEvent> = fc.oneof(
 
 const peerOf = (n: number): Int32Array => sockaddr([...PEERS, ...PEERS_6][n % 5]!)
 
-const attempt = (lab: MemoryLab, operation: Operation): void => {
-  try {
-    lab.apply(operation)
-  } catch (error) {
-    if (!(error instanceof NetworkError)) throw error // such as: it is not there any more
-  }
-}
-
-const carryOut = ({ lab, receive, send, options }: Tunnelled, event: TunnelEvent, gone: Set<string>): void => {
+const carryOutTunnelled = ({ lab, receive, send, options }: Tunnelled, event: TunnelEvent, gone: Set<string>): void => {
   const sockets = [...receive, ...send]
   switch (event.kind) {
-    case 'frame':
-      if (!gone.has(event.port)) lab.send(event.port, Uint8Array.from(event.frame), event.offload)
-      break
-    case 'time':
-      lab.clock.now += event.milliseconds
-      break
-    case 'fail':
-      lab.io.fail(event.port, event.errno)
-      break
-    case 'operation':
-      attempt(lab, event.operation)
-      if (event.operation.op === 'port.del') gone.add(event.operation.name)
-      break
     case 'change': {
       const { operation: o } = event
       attempt(lab, o.op === 'vxlan.add' ? options[Number(o.name)]! : o)
@@ -164,39 +143,22 @@ const carryOut = ({ lab, receive, send, options }: Tunnelled, event: TunnelEvent
     case 'socket fails':
       lab.io.fail(sockets[event.socket % sockets.length]!, event.errno)
       break
+    default:
+      carryOut(lab, event, gone)
   }
 }
 
-const pool = ({ lab }: Tunnelled) => {
-  const { packets } = lab.network.engine
-  return { inUse: packets.packetsInUse(), large: packets.freeSlots(LARGE), small: packets.freeSlots(SMALL) }
-}
-
-const play = (tunnelled: Tunnelled, events: readonly TunnelEvent[], perTurn: number): void => {
+const playOn = (tunnelled: Tunnelled, events: readonly TunnelEvent[], perTurn: number): void => {
   const { lab, receive, send } = tunnelled
-  const before = pool(tunnelled)
   const gone = new Set<string>()
-  for (let i = 0; i < events.length; i += perTurn) {
-    for (const event of events.slice(i, i + perTurn)) carryOut(tunnelled, event, gone)
-    lab.network.engine.turn(false)
-    lab.held()
-  }
-  for (let port = 0; port < PORTS.length; port++) lab.io.fail(port, 0)
-  for (const socket of [...receive, ...send]) lab.io.fail(socket, 0)
-  lab.run()
-  lab.wait(120_000, 500)
-  lab.run()
-  if (lab.held() !== 0) throw new Error(`${lab.held()} packets are held for ever`)
-  const { drops, balance } = lab.network.stats()
-  if (drops.reduce((sum, { packets }) => sum + packets, 0) !== balance.dropped) throw new Error('the reasons do not add up')
-  for (const [what, count] of Object.entries(pool(tunnelled))) if (count !== before[what as keyof typeof before]) throw new Error(`${what}: ${count}`)
+  play(lab, events, perTurn, (event) => carryOutTunnelled(tunnelled, event, gone), [...receive, ...send])
 }
 
 test('after every turn, whatever happened in it, the balance holds; at the end nothing is held and the pool is whole', (t) => {
   fc.assert(
     fc.property(fc.array(tunnelEvent, { minLength: 1, maxLength: 100 }), fc.integer({ min: 1, max: 12 }), fc.nat(1000),
       (events, perTurn, seed) => {
-      play(createTunnelled(seed), events, perTurn)
+      playOn(createTunnelled(seed), events, perTurn)
     }),
     { numRuns: 150 }
   )
@@ -207,7 +169,7 @@ test('a pool that is far too small: the same', (t) => {
   fc.assert(
     fc.property(fc.array(tunnelEvent, { minLength: 1, maxLength: 100 }), fc.integer({ min: 1, max: 40 }),
       fc.constantFrom(256, 65_536), (events, perTurn, scratchBytes) => {
-      play(createTunnelled(1, { packets: 24, largeSlots: 9, smallSlots: 8, scratchBytes }), events, perTurn)
+      playOn(createTunnelled(1, { packets: 24, largeSlots: 9, smallSlots: 8, scratchBytes }), events, perTurn)
     }),
     { numRuns: 150 }
   )

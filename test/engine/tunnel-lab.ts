@@ -32,7 +32,7 @@ export const addressText = (words: Int32Array): string => {
   return bytes[0] === 2 ? bytes.subarray(4, 8).join('.') : Buffer.from(bytes.subarray(8, 24)).toString('hex')
 }
 
-export const portOf = (words: Int32Array): number => {
+const portOf = (words: Int32Array): number => {
   const bytes = new Uint8Array(words.buffer, words.byteOffset, 4)
   return bytes[2]! * 256 + bytes[3]!
 }

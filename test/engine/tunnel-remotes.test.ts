@@ -1,29 +1,31 @@
 /** Datagrams that are queued when tables change go to where they were meant to go. */
 import test from 'ava'
 import { ethernet } from '../oracle/naive-frames.js'
-import { allDrops, createMachine, TUNNEL, VNI } from './tunnel-lab.js'
+import { allDrops, createMachine, type Machine, TUNNEL, VNI } from './tunnel-lab.js'
 
 const A = '02:00:00:00:0a:01'
 const B = '02:00:00:00:0b:01'
 const C = '02:00:00:00:0c:01'
 
-test('an entry that is deleted while a datagram to it is queued: nobody else gets it', (t) => {
+/** A machine that has queued a datagram to B at 192.168.77.2. */
+const withQueued = (): Machine => {
   const m = createMachine()
   m.lab.port('a.eth0', 'br0')
   m.lab.apply({ op: 'fdb.add', mac: B, dev: TUNNEL, dst: '192.168.77.2' })
   m.lab.send('a.eth0', Uint8Array.from(ethernet(B, A, 0x88b5, [1, 2, 3])))
   m.lab.network.engine.turn(false)
+  return m
+}
+
+test('an entry that is deleted while a datagram to it is queued: nobody else gets it', (t) => {
+  const m = withQueued()
   m.lab.apply({ op: 'fdb.del', mac: B, dev: TUNNEL }, { op: 'fdb.add', mac: C, dev: TUNNEL, dst: '192.168.77.9' })
   m.run()
   t.deepEqual(m.sent().map((d) => d.to), ['192.168.77.2'])
 })
 
 test('a VXLAN port that is deleted while a datagram of it is queued: the same', (t) => {
-  const m = createMachine()
-  m.lab.port('a.eth0', 'br0')
-  m.lab.apply({ op: 'fdb.add', mac: B, dev: TUNNEL, dst: '192.168.77.2' })
-  m.lab.send('a.eth0', Uint8Array.from(ethernet(B, A, 0x88b5, [1, 2, 3])))
-  m.lab.network.engine.turn(false)
+  const m = withQueued()
   m.lab.apply({ op: 'vxlan.del', name: TUNNEL })
   m.lab.port('b.eth0', 'br0')
   m.run()

@@ -1,6 +1,7 @@
 /** Super-frames that still lie in pieces: captured, quoted in errors, refused, held, answered, cut for another tunnel. */
 import test from 'ava'
 import { attachTapRing, createTapRing } from '../../src/core/tap-ring.js'
+import { interfaceWith } from '../helpers/memory-lab.js'
 import { naiveSum } from '../oracle/naive-checksum.js'
 import { be32, echo, ethernet, ipv4, tcp, udp, zeros } from '../oracle/naive-frames.js'
 import { partial, withoutIdentification } from '../offload/naive-cut.js'
@@ -29,14 +30,12 @@ const datagrams = (to: string, dst: string, count: number, size = 100,
 /** A bridge with an address and a router, and a second network behind that. */
 const machine = (more: MachineOptions = {}): Machine => {
   const m = createMachine({ ports: { [WHOLE]: { vnet: true, offloads: ALL_OFFLOADS }, 'plain.eth0': {} }, ...more })
-  const options = { mtu: 9000, forwarding: true, proxy_arp: false, rp_filter: 0, send_redirects: true, bc_forwarding: false }
   m.lab.apply(
     { op: 'addr.add', dev: 'br0', router: 'br0', prefix: '10.0.10.1/24' },
-      { op: 'neigh.add', dev: 'br0', address: SOURCE, lladdr: BEHIND, nud: 'permanent' },
-    { op: 'router.add', name: 'r', forwarding: true }, { op: 'interface.add', router: 'r', name: 'near', bridge: 'br0',
-      mac: ROUTER, ...options },
-    { op: 'addr.add', dev: 'near', router: 'r', prefix: '10.0.10.254/24' },
-      { op: 'neigh.add', dev: 'near', router: 'r', address: SOURCE, lladdr: BEHIND, nud: 'permanent' },
+    { op: 'neigh.add', dev: 'br0', address: SOURCE, lladdr: BEHIND, nud: 'permanent' },
+    { op: 'router.add', name: 'r', forwarding: true },
+    ...interfaceWith('r', 'near', 'br0', ROUTER, '10.0.10.254/24', { mtu: 9000 }),
+    { op: 'neigh.add', dev: 'near', router: 'r', address: SOURCE, lladdr: BEHIND, nud: 'permanent' },
     { op: 'fdb.append', mac: '00:00:00:00:00:00', dev: TUNNEL, dst: '192.168.77.2' }
   )
   m.lab.send(WHOLE, Uint8Array.from(ethernet(EVERYBODY, LOCAL, 0x88b5, [0])), {})

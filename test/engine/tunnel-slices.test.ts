@@ -5,6 +5,7 @@
 import test from 'ava'
 import fc from 'fast-check'
 import { attachTapRing, createTapRing } from '../../src/core/tap-ring.js'
+import { interfaceWith } from '../helpers/memory-lab.js'
 import { arp, be16, be32, echo, ethernet, icmp, ipv4, tcp, udp } from '../oracle/naive-frames.js'
 import { withoutIdentification } from '../offload/naive-cut.js'
 import { allDrops, ALL_OFFLOADS, createMachine, type Machine, seen, TUNNEL, VNI, whole } from './tunnel-lab.js'
@@ -30,15 +31,12 @@ const createRouted = ({ farMtu, farOffloads, capture, coalesce }: Setting): Mach
   const m = createMachine({ coalesce, ports: { 'whole.eth0': { vnet: true, offloads: ALL_OFFLOADS }, 'none.eth0': { vnet: true },
     'plain.eth0': {} } })
   const { lab } = m
-  const more = { mtu: 9000, forwarding: true, proxy_arp: false, rp_filter: 0, send_redirects: true, bc_forwarding: false }
   lab.apply(
     { op: 'bridge.add', name: 'far', mac: '02:00:00:00:00:02', mtu: farMtu, ageing_time: 300, fdb_max_learned: 0 },
     { op: 'addr.add', dev: 'br0', router: 'br0', prefix: '10.0.10.1/24' },
     { op: 'router.add', name: 'r', forwarding: true },
-    { op: 'interface.add', router: 'r', name: 'near', bridge: 'br0', mac: ROUTER_NEAR, ...more },
-    { op: 'interface.add', router: 'r', name: 'out', bridge: 'far', mac: ROUTER_FAR, ...more, mtu: farMtu },
-    { op: 'addr.add', dev: 'near', router: 'r', prefix: '10.0.10.254/24' },
-    { op: 'addr.add', dev: 'out', router: 'r', prefix: '10.2.0.1/24' },
+    ...interfaceWith('r', 'near', 'br0', ROUTER_NEAR, '10.0.10.254/24', { mtu: 9000 }),
+    ...interfaceWith('r', 'out', 'far', ROUTER_FAR, '10.2.0.1/24', { mtu: farMtu }),
     { op: 'neigh.add', dev: 'out', router: 'r', address: '10.2.0.2', lladdr: HOST, nud: 'permanent' },
     { op: 'neigh.add', dev: 'near', router: 'r', address: SOURCE, lladdr: BEHIND, nud: 'permanent' },
     { op: 'neigh.add', dev: 'br0', address: SOURCE, lladdr: BEHIND, nud: 'permanent' },

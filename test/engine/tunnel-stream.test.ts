@@ -177,6 +177,15 @@ const lines = (frames: readonly MemoryFrame[]): string[] => frames.flatMap(seen)
 /** Is this station's frame due at this port? */
 const isDue = (f: Flow, machine: number, port: number): boolean => typeof f.to === 'string' || (f.to[0] === machine && f.to[1] === port)
 
+/** Has events of these flows come in and waits for all there is. `before`: the machines as they were, `given`: what came in. */
+const stream = (machines: readonly Machine[], flows: readonly Flow[], events: readonly Event[], perTurn: number, most: readonly number[]) => {
+  introduce(machines)
+  const before = machines.map(({ lab }) => whole(lab))
+  const given = events.map(createSource(flows))
+  feed(machines, given, perTurn, numbers(most))
+  return { before, given }
+}
+
 const counts = fc.array(fc.integer({ min: 1, max: 64 }), { minLength: 1, maxLength: 5 })
 
 test('what goes into one bridge comes out of the others, each flow in its order, whatever is cut and joined on the way', (t) => {
@@ -187,11 +196,7 @@ test('what goes into one bridge comes out of the others, each flow in its order,
         fc.integer({ min: 1, max: 12 }), counts, fc.boolean(), fc.integer({ min: 1, max: 4 }),
       (flows, events, perTurn, most, gso, sockets) => {
         const machines = createMachines(undefined, { gso, sockets })
-        introduce(machines)
-        const before = machines.map(({ lab }) => whole(lab))
-        const source = createSource(flows)
-        const given = events.map(source)
-        feed(machines, given, perTurn, numbers(most))
+        const { before, given } = stream(machines, flows, events, perTurn, most)
         for (const [i, m] of machines.entries()) {
           for (const [k, port] of i === 0 ? [[0, 'beside.eth0'] as const] : FAR.map((name, n) => [n, name] as const)) {
             const due = given.flatMap(({ output }, n) => {
@@ -231,11 +236,7 @@ test('pools that are far too small: what comes out is what went in, in order; wh
         smallSlots: fc.integer({ min: 1, max: 8 }), scratchBytes: fc.constantFrom(256, 4096, 65536) }),
       (flows, events, perTurn, most, pool) => {
         const machines = createMachines(pool)
-        introduce(machines)
-        const before = machines.map(({ lab }) => whole(lab))
-        const source = createSource(flows)
-        const given = events.map(source)
-        feed(machines, given, perTurn, numbers(most))
+        const { before, given } = stream(machines, flows, events, perTurn, most)
         for (const [i, m] of machines.entries()) {
           for (const port of i === 0 ? ['beside.eth0'] : FAR) {
             const all = byFlow(given.flatMap(({ output }) => output.map(text)))

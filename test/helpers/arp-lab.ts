@@ -17,7 +17,7 @@ export const mac = (text: string): [number, number] => parseMac(text)!
 /** Hex without the spaces and line breaks that make it readable. */
 export const hex = (text: string): string => text.replace(/\s+/g, '')
 export const macHex = (text: string): string => text.replaceAll(':', '')
-export const ipHex = (text: string): string => (ip(text) >>> 0).toString(16).padStart(8, '0')
+const ipHex = (text: string): string => (ip(text) >>> 0).toString(16).padStart(8, '0')
 
 export const ROUTER_MAC = '02:00:00:00:01:03'
 export const FAR_MAC = '02:00:00:00:02:03'

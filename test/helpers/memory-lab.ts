@@ -78,3 +78,16 @@ export const createMemoryLab = (
     }
   }
 }
+
+type InterfaceAdd = Extract<Operation, { op: 'interface.add' }>
+
+/** Operations for an interface of a router with an address; switches as the network file has them unless said otherwise. */
+export const interfaceWith = (
+  router: string, name: string, bridge: string, mac: string, prefix: string, more: Partial<InterfaceAdd> = {}
+): Operation[] => [
+  {
+    op: 'interface.add', router, name, bridge, mac, mtu: 1500, forwarding: true, proxy_arp: false, rp_filter: 0, send_redirects: true,
+    bc_forwarding: false, ...more
+  },
+  { op: 'addr.add', dev: name, router, prefix }
+]

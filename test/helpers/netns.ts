@@ -15,7 +15,7 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import type { ExecutionContext, TestFn } from 'ava'
 
-export const ISOLATE = 'unshare --mount sh -c \'mkdir -p /run/netns /run/tapway && mount -t tmpfs tmpfs /run/netns && '
+const ISOLATE = 'unshare --mount sh -c \'mkdir -p /run/netns /run/tapway && mount -t tmpfs tmpfs /run/netns && '
   + 'mount -t tmpfs tmpfs /run/tapway && exec "$@"\' sh COMMAND'
 
 /** Whether a folder is the root of a tmpfs mounted just there. The machine's own /run/netns, bound to itself, is not. */
@@ -25,7 +25,7 @@ const hasOwnTmpfs = (folder: string): boolean => readFileSync('/proc/self/mounti
 })
 
 /** Whether this process may make namespaces: CAP_NET_ADMIN and CAP_SYS_ADMIN, and is root for /run. */
-export const isPrivileged = (): boolean => {
+const isPrivileged = (): boolean => {
   const effective = BigInt(`0x${/^CapEff:\s*(\w+)/m.exec(readFileSync('/proc/self/status', 'latin1'))![1]!}`)
   return process.getuid!() === 0 && (effective >> 12n & 1n) === 1n && (effective >> 21n & 1n) === 1n
 }
@@ -96,7 +96,7 @@ export const addNetns = (name = uniqueName('ns')): string => {
 }
 
 /** Undoes everything. `netnsTest` calls it after each test. */
-export const sweep = async (): Promise<void> => {
+const sweep = async (): Promise<void> => {
   for (let undo = undone.pop(); undo !== undefined; undo = undone.pop()) {
     try {
       await undo()

@@ -128,8 +128,10 @@ export const temporaryFile = (text: string, name = 'network.yaml'): string => {
   return path
 }
 
-/** Words for ip(8) that run a command in a named namespace. */
-const inNetns = (netns: string, command: readonly string[]): string[] => ['netns', 'exec', netns, ...command]
+/** Runs a program in a namespace to its end. */
+export const exec = (netns: string, ...command: string[]): Promise<Finished> => run('ip', ['netns', 'exec', netns, ...command])
+/** Starts a program in a namespace; it is ended after the test. */
+export const startIn = (netns: string, ...command: string[]): Program => start('ip', ['netns', 'exec', netns, ...command])
 
 export const recordOf = (name: string): string => `/run/tapway/${name}.json`
 export const socketOf = (name: string): string => `/run/tapway/${name}.sock`
@@ -161,12 +163,12 @@ export class Instance {
 
   /** Runs a program in a namespace to its end. */
   exec(host: string, ...command: string[]): Promise<Finished> {
-    return run('ip', inNetns(host, command))
+    return exec(host, ...command)
   }
 
   /** Starts a program in a namespace; it is ended after the test. */
   startIn(host: string, ...command: string[]): Program {
-    return start('ip', inNetns(host, command))
+    return startIn(host, ...command)
   }
 
   /** The control socket. */
@@ -186,13 +188,15 @@ export class Instance {
 }
 
 /** Words of `up` for every instance of a run of tests: TAPWAY_TEST_WORKERS=2 has all of them with two workers. */
-export const EVERY_UP: readonly string[] = process.env['TAPWAY_TEST_WORKERS'] === undefined ? [] : ['--workers', process.env['TAPWAY_TEST_WORKERS']]
+const EVERY_UP: readonly string[] = process.env['TAPWAY_TEST_WORKERS'] === undefined ? [] : ['--workers', process.env['TAPWAY_TEST_WORKERS']]
 
 export interface UpOptions extends RunOptions {
   /** The instance's name; one that no other test has, when left out. */
   readonly name?: string
   /** Further words of `up`, such as --no-offload. */
   readonly args?: readonly string[]
+  /** The namespace that it is to run in; that of the tests, when left out. */
+  readonly netns?: string
 }
 
 /**
@@ -205,7 +209,10 @@ export const launchTapway = (network: string, options: UpOptions = {}): Instance
   onSweep(async () => {
     if (existsSync(recordOf(name))) await tapway('--name', name, 'down')
   })
-  return new Instance(name, start(process.execPath, [BIN, '--name', name, 'up', file, ...EVERY_UP, ...options.args ?? []], options))
+  const words = [process.execPath, BIN, '--name', name, 'up', file, ...EVERY_UP, ...options.args ?? []]
+  const enter = options.netns === undefined ? [] : ['nsenter', `--net=/run/netns/${options.netns}`, '--']
+  const [command, ...args] = [...enter, ...words]
+  return new Instance(name, start(command!, args, options))
 }
 
 /** Starts `tapway up` and waits for its ready line. Throws with what it printed when it ends before. */
@@ -225,7 +232,7 @@ export const until = async (what: string, done: () => boolean | Promise<boolean>
 /** Waits until a program in a namespace listens on a TCP port; UDP with `table` udp. */
 export const listening = (netns: string, port: number, table: 'tcp' | 'udp' = 'tcp'): Promise<void> =>
   until(`${netns} listens on ${table} ${port}`, async () => {
-    const { stdout } = await run('ip', inNetns(netns, ['cat', `/proc/net/${table}`, `/proc/net/${table}6`]))
+    const { stdout } = await exec(netns, 'cat', `/proc/net/${table}`, `/proc/net/${table}6`)
     const wanted = new RegExp(`:${port.toString(16).toUpperCase().padStart(4, '0')} \\S+:0000 0[A7] `)
     return wanted.test(stdout)
   })

@@ -71,9 +71,15 @@ export type Step =
   /** What one says to `ip` or `bridge`, or `sysctl PATH VALUE`, and the operations that say the same. */
   | { change: string; operations: Operation[] }
 
+/** A frame that a box has sent, by port. */
+export interface Sent {
+  port: string
+  bytes: Uint8Array
+}
+
 export interface Box {
   /** Lets a frame arrive, or carries out what the step says; the frames sent meanwhile, by port, in order. */
-  step(step: Step, expected: number): { port: string; bytes: Uint8Array }[]
+  step(step: Step, expected: number): Sent[]
   close(): void
 }
 

@@ -4,7 +4,7 @@ import { close, openNetns } from '../../src/native.js'
 import { ip, uniqueName } from '../helpers/netns.js'
 import { createRawPorts, type RawPorts } from '../helpers/raw-port.js'
 import {
-  BRIDGE_NAME, type Box, type BridgePlan, type FdbEntry, type Plan, type Route, type RouterPlan, type Station
+  BRIDGE_NAME, type Box, type BridgePlan, type FdbEntry, type Plan, type Route, type RouterPlan, type Sent, type Station
 } from './box.js'
 
 /** How long the kernel may take for what we sent at once, and how long we wait for it to send more than we did; milliseconds. */
@@ -148,8 +148,8 @@ export const createKernelBox = (plan: Plan): Box => {
     throw error
   }
 
-  const collect = (expected: number, patience: number): { port: string; bytes: Uint8Array }[] => {
-    const frames: { port: string; bytes: Uint8Array }[] = []
+  const collect = (expected: number, patience: number): Sent[] => {
+    const frames: Sent[] = []
     for (let deadline = performance.now() + patience; ;) {
       const left = frames.length < expected ? Math.max(deadline - performance.now(), 0) : QUIET
       const more = ports.collect(Math.ceil(left))

@@ -5,10 +5,10 @@ import { echo } from '../oracle/naive-frames.js'
 import { createNormaliser, line } from '../helpers/compare.js'
 import { data, ICMP, MF } from '../helpers/frames.js'
 import { netnsTest } from '../helpers/netns.js'
-import { ownAddresses, type Step } from './box.js'
-import { allClosed, createKernelBox } from './kernel-box.js'
+import { ownAddresses, type Sent, type Step } from './box.js'
+import { allClosed } from './kernel-box.js'
 import { aToB, NEAR, router } from './router-plan.js'
-import { createTapwayBox } from './tapway-box.js'
+import { sideBySide } from './side-by-side.js'
 
 const RUNS = 300
 const SEED = 20263
@@ -44,31 +44,16 @@ const pieces = ({ size, cuts, order, mischief, victim, by }: Cut, id: number): S
 }
 
 netnsTest(test)(`random fragments (seed ${SEED})`, (t) => {
-  const ours = createTapwayBox(plan)
-  const kernel = createKernelBox(plan)
-  const differences: string[] = []
-  let sent = 0
-  try {
+  sideBySide(t, plan, RUNS, ({ compare }) => {
     for (const [i, recipe] of fc.sample(cut, { numRuns: RUNS, seed: SEED }).entries()) {
-      const steps = pieces(recipe, i + 1)
-      const [normaliseMine, normaliseTheirs] = [createNormaliser(ownAddresses(plan)), createNormaliser(ownAddresses(plan))]
-      for (const step of steps) {
-        const tapway = ours.step(step, 0)
-        const expected = kernel.step(step, tapway.length).map((f) => line(f.port, normaliseTheirs(f.bytes)))
-        const mine = tapway.map((f) => line(f.port, normaliseMine(f.bytes)))
-        sent += mine.length
-        if (JSON.stringify(mine) !== JSON.stringify(expected)) {
-          differences.push([JSON.stringify(recipe), 'kernel:', ...expected, 'Tapway:', ...mine].join('\n  '))
-        }
+      const text = () => {
+        const normalise = createNormaliser(ownAddresses(plan))
+        return (frames: readonly Sent[]): string[] => frames.map((f) => line(f.port, normalise(f.bytes)))
       }
+      const [theirs, mine] = [text(), text()]
+      for (const step of pieces(recipe, i + 1)) compare(step, () => JSON.stringify(recipe), theirs, mine)
     }
-    t.deepEqual(differences.slice(0, 5), [])
-    t.true(ours.balanced())
-    t.true(sent > RUNS, `${sent} frames came out`)
-  } finally {
-    ours.close()
-    kernel.close()
-  }
+  })
 })
 
 test.after.always(allClosed)

@@ -6,9 +6,9 @@ import { createNormaliser, line, summary } from '../helpers/compare.js'
 import { ALL, data, DF, ICMP, ipPacket, MF, TCP, UDP, type Ip } from '../helpers/frames.js'
 import { netnsTest } from '../helpers/netns.js'
 import { ownAddresses } from './box.js'
-import { allClosed, createKernelBox } from './kernel-box.js'
+import { allClosed } from './kernel-box.js'
 import { A, A2, A_MAC, B, FAR, NEAR, R0, router, withLinks } from './router-plan.js'
-import { createTapwayBox } from './tapway-box.js'
+import { sideBySide } from './side-by-side.js'
 
 const RUNS = 1500
 const SEED = 20260
@@ -95,36 +95,20 @@ const packet: fc.Arbitrary<Packet> = addresses
 }))
 
 netnsTest(test)(`random packets (seed ${SEED})`, (t) => {
-  const ours = createTapwayBox(plan)
-  const kernel = createKernelBox(plan)
   const own = ownAddresses(plan)
-  const differences: string[] = []
-  let sent = 0
-  try {
+  sideBySide(t, plan, RUNS / 2, ({ compare, wait }) => {
     // No shrinking: packets are small, and each is looked at by itself
     for (const { frame } of fc.sample(packet, { numRuns: RUNS, seed: SEED })) {
-      ours.step({ wait: PAUSE }, 0)
-      const tapway = ours.step({ send: 'eth0', frame }, 0)
-      const expected = kernel.step({ send: 'eth0', frame }, tapway.length)
+      wait(PAUSE)
       // Deviation: errors quote options as they came, without what the kernel has written into them
       const written = frame.slice(34, 14 + (frame[14]! & 15) * 4)
       const whole = ![END, RECORD_ROUTE, TIMESTAMP].some((type) => written.includes(type))
-      const [mine, theirs] = [tapway, expected].map((frames) => {
+      compare({ send: 'eth0', frame }, () => `sent:\n  ${line('eth0', frame)}`, (frames) => {
         const normalise = createNormaliser(own)
         return frames.map((f) => line(f.port, normalise(f.bytes))).map((l) => (whole ? l : summary(l)))
       })
-      sent += tapway.length
-      if (JSON.stringify(mine) !== JSON.stringify(theirs)) {
-        differences.push(['sent:', line('eth0', frame), 'kernel:', ...theirs!, 'Tapway:', ...mine!].join('\n  '))
-      }
     }
-    t.deepEqual(differences.slice(0, 5), [])
-    t.true(ours.balanced())
-    t.true(sent > RUNS / 2, `${sent} frames came out`)
-  } finally {
-    ours.close()
-    kernel.close()
-  }
+  })
 })
 
 test.after.always(allClosed)

@@ -10,7 +10,7 @@ export const A_MAC = '02:00:00:00:01:02'
 export const A2_MAC = '02:00:00:00:01:03'
 /** Station and gateway on eth1: 10.1.2.2 and 10.1.2.254. */
 export const B_MAC = '02:00:00:00:02:02'
-export const G_MAC = '02:00:00:00:02:fe'
+const G_MAC = '02:00:00:00:02:fe'
 
 export const A = '10.1.1.2'
 export const A2 = '10.1.1.3'

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import {
   close, createIo, currentCapabilities, CTL_SLEPT, CTL_SLOT_BYTES, CTL_RX_SLOTS, CTL_SPIN_US, CTL_TIMEOUT_MS, CTL_TX_COUNT,
-  CTL_TX_FAILED, CTL_WOKEN, CTL_WORDS, errnoName, newEventFd, openNetns, openTap, PORT_FILE, RX_STRIDE, setAffinity, setLink, setSchedBatch,
+  CTL_TX_FAILED, CTL_WOKEN, CTL_WORDS, newEventFd, openNetns, openTap, PORT_FILE, RX_STRIDE, setLink, setSchedBatch,
   signal, threadCpuTime, TX_STRIDE, TX_WRITE, TX_WRITEV
 } from '../../src/native.js'
 import * as rings from '../../src/port/rings.js'
@@ -262,18 +262,11 @@ test('wrong arguments are refused before any system call', (t) => {
     code: 'ENOENT', message: 'open /run/netns/no-such-namespace: No such file or directory'
   })
   t.throws(() => openNetns('/proc/self/status'), { code: 'EINVAL', message: /not a network namespace/ })
-  t.throws(() => setAffinity(1023), { code: 'EINVAL', message: /sched_setaffinity/ })
   const words = new Int32Array(8)
   const arrays = { rx: words, rxSlots: words, tx: words, gather: words, addresses: words, sums: words, eventFd: -1 }
   t.throws(() => createIo({ arena: new Uint8Array(8), control: new Int32Array(4), ...arrays }), { instanceOf: RangeError })
   const arena = new Uint16Array(8) as unknown as Uint8Array
   t.throws(() => createIo({ arena, control: new Int32Array(16), ...arrays }), { instanceOf: TypeError })
-})
-
-test('errno by name', (t) => {
-  t.is(errnoName(EAGAIN), 'EAGAIN')
-  t.is(errnoName(77), 'EBADFD')
-  t.is(errnoName(4000), 'errno 4000')
 })
 
 test('a worker gives up its capabilities, the main thread keeps them', async (t) => {
@@ -296,13 +289,10 @@ test('a worker gives up its capabilities, the main thread keeps them', async (t)
 test('scheduling and time of a thread', async (t) => {
   const inside = await inWorker(`
     n.setSchedBatch(true)
-    n.setAffinity(0)
     const status = require('node:fs').readFileSync('/proc/thread-self/sched', 'utf8')
-    const affinity = /Cpus_allowed_list:\\t(.*)/.exec(require('node:fs').readFileSync('/proc/thread-self/status', 'utf8'))[1]
     n.setSchedBatch(false)
-    return { policy: /^policy .*: *(\\d+)$/m.exec(status)?.[1], affinity }
+    return { policy: /^policy .*: *(\\d+)$/m.exec(status)?.[1] }
   `.replaceAll('require(', 'process.getBuiltinModule(')) as Record<string, unknown>
-  t.is(inside.affinity, '0')
   t.is(inside.policy, '3') // SCHED_BATCH
   const first = threadCpuTime()
   t.true(first > 0)

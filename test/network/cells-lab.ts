@@ -4,7 +4,7 @@
  */
 import { parseNetworkFile } from '../../src/config/load.js'
 import { buildOperations } from '../../src/control/build-operations.js'
-import type { Operation } from '../../src/network/operations.js'
+import type { NetworkOptions } from '../../src/network/network.js'
 import { createMemoryLab, type MemoryLab } from '../helpers/memory-lab.js'
 import { sockaddr } from '../engine/tunnel-lab.js'
 
@@ -69,8 +69,8 @@ ${more}
 }
 
 /** The network of a file, its hosts' ports and its only tunnel over memory. */
-export const createCell = (text: string, seed = 1): Cell => {
-  const lab = createMemoryLab(seed)
+export const createCell = (text: string, seed = 1, more: Partial<NetworkOptions> = {}): Cell => {
+  const lab = createMemoryLab(seed, undefined, more)
   const file = parseNetworkFile(text, 'cell.yaml')
   const receive = lab.io.open(false)
   const send = [lab.io.open(false), lab.io.open(false)]
@@ -109,5 +109,3 @@ export const settle = (a: Cell, b: Cell): void => {
   a.lab.held()
   b.lab.held()
 }
-
-export const apply = (cell: Cell, ...operations: Operation[]): void => cell.lab.apply(...operations)

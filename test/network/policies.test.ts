@@ -3,7 +3,7 @@ import test from 'ava'
 import fc from 'fast-check'
 import type { AppRow, DeniedRow, FlowRow, Operation, PolicyCheckRow, PolicyProtocol, PolicyRow, Query } from '../../src/network/operations.js'
 import { echo, ethernet, ipv4, tcp, udp } from '../oracle/naive-frames.js'
-import { cellFile, createCell, macOf, settle, type Cell, type CellPlan } from './cells-lab.js'
+import { arrive, cellFile, createCell, macOf, sentBy, settle, type Cell, type CellPlan } from './cells-lab.js'
 
 const ONE = '192.168.77.1'
 const TWO = '192.168.77.2'
@@ -142,7 +142,11 @@ test('a conversation that a policy allows: shown on both cells, with hits; what 
     })
     t.like(flows.find(({ protocol }) => protocol === 'icmp'), { source: A, destination: B, id: 77, icmp_type: 8, from: 'web', ...named })
   }
-  t.true(rows<FlowRow>(two, { show: 'flow' }).every(({ admitted }) => admitted))
+  // Cell one has let nobody in and denied nobody: it has sent, also what was denied
+  t.deepEqual(rows<FlowRow>(one, { show: 'flow' }).map(({ dport, verdict }) => `${dport} ${verdict}`).sort(), [
+    '22 sent', '22 sent', '53 sent', '8080 sent', '8080 sent', 'undefined sent'
+  ])
+  t.deepEqual(rows<FlowRow>(two, { show: 'flow' }).map(({ dport, verdict }) => `${dport} ${verdict}`).sort(), ['8080 admitted', 'undefined admitted'])
   t.deepEqual(rows<PolicyRow>(two, { show: 'policy' }).map(({ hits }) => hits), [1, 1])
   two.lab.clock.now += 2500
   two.lab.run()
@@ -165,17 +169,28 @@ test('policies live: what is added is let in at once, what is taken away ends in
   const answer = (): boolean => reaches(both, [two, 'b.eth0'], ip(B, 17, A, udp(B, 53, A, 5000, [1])), [one, 'a.eth0'])
   t.false(ask())
   change('policy.add')
-  const admitted = (cell: Cell): boolean | undefined => rows<FlowRow>(cell, { show: 'flow' }).find(({ dport }) => dport === 53)?.admitted
+  const verdict = (cell: Cell): string | undefined => rows<FlowRow>(cell, { show: 'flow' }).find(({ dport }) => dport === 53)?.verdict
   t.true(ask())
   t.true(answer())
-  t.true(admitted(two))
+  t.deepEqual([verdict(one), verdict(two)], ['sent', 'admitted'])
   change('policy.del')
-  t.false(admitted(two))
+  t.deepEqual([verdict(one), verdict(two)], ['sent', 'denied'])
   t.false(ask())
   t.false(answer())
   change('policy.add')
   t.true(ask())
   t.true(answer())
+})
+
+test('a conversation among containers of one cell is let in or denied there', (t) => {
+  const both = cells()
+  const [one] = both
+  const verdicts = (): string[] => rows<FlowRow>(one, { show: 'flow' }).map(({ from, to, verdict }) => `${from} ${to} ${verdict}`)
+  t.false(reaches(both, [one, 'c.eth0'], segment(C, 40000, A, 80, SYN), [one, 'a.eth0']))
+  t.deepEqual(verdicts(), ['job web denied'])
+  one.lab.apply({ op: 'policy.add', from: 'job', to: 'web', protocol: 'tcp', ports: [80, 80] })
+  t.true(reaches(both, [one, 'c.eth0'], segment(C, 40000, A, 80, SYN), [one, 'a.eth0']))
+  t.deepEqual(verdicts(), ['job web admitted'])
 })
 
 test('a peer without gbp has no marks: denied, and listed as unmarked', (t) => {
@@ -186,6 +201,40 @@ test('a peer without gbp has no marks: denied, and listed as unmarked', (t) => {
   const [row] = rows<DeniedRow>(two, { show: 'denied' })
   t.like(row, { mark: 0, to: 'db', protocol: 'tcp', port: 8080, packets: 1 })
   t.false('from' in row!)
+})
+
+test('a peer whose packets are denied for want of a mark is told: its address, and once a minute', (t) => {
+  const said: string[] = []
+  const both = cells({ gbp: false })
+  const two = createCell(cellFile({
+    subnet: 97, underlay: TWO, remote: { subnet: 96, underlay: ONE }, containers: { b: 3, n: 9 },
+    more: 'apps: { db: { id: 1002, hosts: [b] } }'
+  }), 2, { onNotice: (level, text) => said.push(`${level} ${text}`) })
+  const [one] = both
+  const ask = (to: string): void => {
+    one.lab.send('a.eth0', segment(A, 40000, to, 8080, SYN))
+    one.lab.run()
+    arrive(two, ONE, sentBy(one))
+  }
+  ask('10.255.97.9')
+  t.is(two.lab.taken('n.eth0').length, 1, 'no app: anybody')
+  t.deepEqual(said, [])
+  for (let i = 0; i < 10; i++) ask(B)
+  const line = 'warn vtep: packets from peer 192.168.77.1 have no mark, and apps here let none of them in (is gbp on there?)'
+  t.deepEqual(said, [line])
+  // A host of no app beside it is no peer
+  two.lab.send('n.eth0', segment('10.255.97.9', 1, B, 8080, SYN))
+  two.lab.run()
+  t.is(two.lab.drops('policy-unmarked'), 11)
+  t.is(said.length, 1)
+  one.lab.send('a.eth0', segment(A, 40000, B, 8080, SYN))
+  one.lab.run()
+  arrive(two, '192.168.77.9', sentBy(one))
+  t.deepEqual(said.splice(0), [line, line.replace('77.1', '77.9')])
+  two.lab.wait(60_000, 1000)
+  ask(B)
+  t.deepEqual(said, [line])
+  t.deepEqual(rows<DeniedRow>(two, { show: 'denied' }).map(({ mark, port }) => [mark, port]), [[0, 8080]])
 })
 
 test('check says which policy, and what is denied', (t) => {

@@ -1,8 +1,12 @@
 /** The platform's overlay in the words of the network file: subnets by cell behind one route, one neighbour and one entry each, /32 links. */
 import test from 'ava'
+import { readFileSync } from 'node:fs'
+import { parseNetworkFile } from '../../src/config/load.js'
 import type { AddrRow, NeighRow, RouteRow, VxlanRow } from '../../src/network/operations.js'
+import { formatIp4 } from '../../src/wire/ip4.js'
+import { formatMac } from '../../src/wire/mac.js'
 import { arpFrame, describe } from '../helpers/frames.js'
-import { echo, ethernet, ipv4 } from '../oracle/naive-frames.js'
+import { echo, ethernet, ipv4, udp } from '../oracle/naive-frames.js'
 import { cellFile, createCell, linkName, macOf, sentBy, settle, type Cell } from './cells-lab.js'
 
 const ONE = '192.168.77.1'
@@ -84,6 +88,53 @@ test('one route, one neighbour and one entry a remote cell', (t) => {
   t.deepEqual(vxlan!.peers, [{ dst: TWO, flood: false, entries: 1, unreachable: 0 }])
   const [address] = [...one.lab.network.show({ show: 'addr', dev: 's-010255096003' })] as AddrRow[]
   t.like(address!.addr_info[0], { local: '169.254.0.1', address: '10.255.96.3', prefixlen: 32 })
+})
+
+test('the files of the example are of that form: names, MAC addresses, and one line of each kind for a remote cell', (t) => {
+  for (const [n, other] of [[1, 2], [2, 1]] as const) {
+    const [file, remote] = [n, other].map((i) => parseNetworkFile(readFileSync(new URL(`../../../examples/c2c/cell${i}.yaml`, import.meta.url), 'utf8'), `cell${i}.yaml`))
+    const [router, vtep, endpoint] = [file!.routers[0]!, file!.vxlans[0]!, remote!.routers[0]!.interfaces[0]!]
+    const [containers, there] = [file!.hosts.map(({ interfaces: [eth0] }) => eth0!), formatIp4(endpoint.addresses[0]!.address)]
+    t.true(containers.length > 1)
+    for (const { mac, addresses: [own] } of containers) {
+      const address = formatIp4(own!.address)
+      const link = router.interfaces.find(({ name }) => name === linkName(address))
+      t.deepEqual([formatMac(...mac), own!.prefixLength, formatIp4(own!.peer!)], [macOf('ee:ee', address), 32, '169.254.0.1'])
+      t.deepEqual([formatMac(...link!.mac), formatIp4(link!.addresses[0]!.peer!)], [macOf('aa:aa', address), address])
+      t.is(router.neighbors.filter((e) => formatIp4(e.address) === address && e.dev === linkName(address) && formatMac(...e.lladdr) === macOf('ee:ee', address)).length, 1)
+    }
+    t.is(router.interfaces.length, containers.length + 1)
+    t.is(router.neighbors.length, containers.length + 1)
+    t.deepEqual(router.neighbors.filter((e) => e.dev === 'silk-vtep').map((e) => [formatIp4(e.address), formatMac(...e.lladdr)]), [[there, macOf('ee:ee', there)]])
+    t.deepEqual(router.routes.map(({ to, via, dev, onlink }) => [formatIp4(to.address), to.prefixLength, formatIp4(via!), dev, onlink]), [[there, 24, there, 'silk-vtep', true]])
+    t.deepEqual(vtep.fdb.map(({ mac, dst }) => [formatMac(...mac), dst]), [[macOf('ee:ee', there), remote!.vxlans[0]!.local]])
+    t.like(vtep, { gbp: true, learning: false, remote: [] })
+  }
+})
+
+test('no frame to all, to a group or to nobody known ever enters the tunnel, whoever sends it', (t) => {
+  const [one, two] = cells()
+  const from = '10.255.96.3'
+  const packet = (mac: string, to: string): Uint8Array =>
+    Uint8Array.from(ethernet(mac, macOf('ee:ee', from), 0x0800, ipv4(17, from, to, udp(from, 68, to, 67, [1]))))
+  for (const target of ['169.254.0.1', '10.255.96.4', '10.255.97.3', '10.255.97.0', '10.255.96.0']) {
+    one.lab.send('a1.eth0', Uint8Array.from(arpFrame({ senderMac: macOf('ee:ee', from), sender: from, target })))
+  }
+  for (const [mac, to] of [
+    ['ff:ff:ff:ff:ff:ff', '255.255.255.255'], ['ff:ff:ff:ff:ff:ff', '10.255.97.255'], ['01:00:5e:00:00:fb', '224.0.0.251'], ['02:00:00:00:00:99', '10.255.97.3'],
+    ['ee:ee:0a:ff:61:00', '10.255.97.3'], [macOf('aa:aa', from), '255.255.255.255'], [macOf('aa:aa', from), '224.0.0.251'], [macOf('aa:aa', from), '10.9.9.9']
+  ] as const) one.lab.send('a1.eth0', packet(mac, to))
+  // The router of the cell asks for a neighbour that it has not been told: nobody hears it
+  one.lab.apply({ op: 'route.add', prefix: '10.255.98.0/24', router: 'cell', nexthops: [{ via: '10.255.98.0', dev: 'silk-vtep', onlink: true }] })
+  one.lab.send('a1.eth0', packet(macOf('aa:aa', from), '10.255.98.3'))
+  one.lab.wait(5000)
+  t.deepEqual(sentBy(one), [])
+  t.true(one.lab.drops('no-remote') > 0)
+  // What is for the other cell goes to its end alone, whether that address is anybody's or not
+  one.lab.send('a1.eth0', packet(macOf('aa:aa', from), '10.255.97.77'))
+  one.lab.run()
+  t.deepEqual(sentBy(one).map((d) => d.slice(8, 14)), [[0xee, 0xee, 10, 255, 97, 0]])
+  t.deepEqual(frames(two, 'b1.eth0'), [])
 })
 
 test('a container that goes takes nothing of the others with it, though they share the near end', (t) => {

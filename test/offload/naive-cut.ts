@@ -22,7 +22,7 @@ const set = (b: number[], at: number, values: Bytes): void => {
 }
 
 /** Offset of the IP header: behind up to two VLAN tags. */
-export const networkOf = (b: Bytes): number => {
+const networkOf = (b: Bytes): number => {
   let at = 12
   for (let tags = 0; tags < 2 && (word(b, at) === 0x8100 || word(b, at) === 0x88a8); tags++) at += 4
   return at + 2

@@ -16,7 +16,7 @@ export interface SuperColumns {
 export const createPool = (): Packets => createPackets({ packets: 1024, largeSlots: 16, smallSlots: 64 })
 
 /** A packet with these bytes, in a large slot. */
-export const put = (packets: Packets, frame: Bytes): number => {
+const put = (packets: Packets, frame: Bytes): number => {
   const s = packets.takeSlot(LARGE)
   packets.bytes.set(frame, packets.slotData[s]!)
   return packets.received(s, frame.length, 0)

@@ -1,8 +1,8 @@
 /** Buffers for testing writers: full of a byte that is no sensible field, so that one left out, or a write outside, shows. */
 
-export const POISON = 0xa5
+const POISON = 0xa5
 /** Untouched bytes before and behind what is written; odd, so that nothing is aligned by chance. */
-export const MARGIN = 13
+const MARGIN = 13
 
 /** What `write` puts at its offset into a poisoned buffer: `length` bytes. Throws when it touches anything around them. */
 export const written = (length: number, write: (view: DataView, o: number) => void): number[] => {

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import test from 'ava'
 import type { StatsResult } from '../../src/network/operations.js'
 import { netnsTest, onSweep } from '../helpers/netns.js'
-import { BIN, type Instance, listening, type Program, run, SMOL_INTERNET, startTapway, until } from '../helpers/tapway.js'
+import { BIN, type Finished, type Instance, listening, type Program, run, SMOL_INTERNET, startTapway, until } from '../helpers/tapway.js'
 
 const systemTest = netnsTest(test)
 
@@ -29,6 +29,10 @@ const watch = async (network: Instance, ...words: string[]): Promise<Program> =>
   await capture.prints(/^listening on .*\n/m, 'stderr')
   return capture
 }
+
+/** A capture whose output the rest of a shell's line takes. */
+const piped = (network: Instance, rest: string, ...words: string[]): Promise<Finished> =>
+  run('sh', ['-c', `"$@" ${rest}`, 'sh', process.execPath, BIN, '--name', network.name, 'capture', ...words])
 
 /** With some replies there, ping waits for the last as long as an interval, not as long as -W: so the interval is long. */
 const ping = async (network: Instance, count: number, address = '10.1.2.2', ...more: string[]): Promise<string> =>
@@ -173,22 +177,7 @@ systemTest('-w of two ports: one file, both interfaces, in the order of time', a
 
 systemTest('-w - is a stream that tcpdump reads', async (t) => {
   const network = await warm()
-  const shell = run('sh', [
-    '-c',
-    '"$@" | tcpdump -n -r - 2>/dev/null',
-    'sh',
-    process.execPath,
-    BIN,
-    '--name',
-    network.name,
-    'capture',
-    'client.eth0',
-    '-c',
-    '2',
-    '-w',
-    '-',
-    'icmp'
-  ])
+  const shell = piped(network, '| tcpdump -n -r - 2>/dev/null', 'client.eth0', '-c', '2', '-w', '-', 'icmp')
   const pings = network.exec('client', 'ping', '-i', '0.05', '-c', '40', '-q', '10.1.2.2')
   const { status, stdout } = await shell
   t.is(status, 0)
@@ -305,21 +294,11 @@ systemTest('a capture that nobody reads loses packets, counts them, and traffic 
 
 systemTest('captures end with their instance, and a reader that leaves ends its capture', async (t) => {
   const network = await warm()
-  const head = run('sh', [
-    '-c',
-    '"$@" 2>/dev/null | head -n 1',
-    'sh',
-    process.execPath,
-    BIN,
-    '--name',
-    network.name,
-    'capture',
-    'client.eth0',
-    'icmp'
-  ])
+  const head = piped(network, '2>/dev/null | head -n 1', 'client.eth0', 'icmp')
   const pings = network.startIn('client', 'ping', '-i', '0.05', '-q', '10.1.2.2')
   t.is(linesOf((await head).stdout).length, 1)
   await pings.stop('SIGINT')
+  await ping(network, 1) // what was on its way has arrived
   const capture = await watch(network, 'client.eth0', 'icmp')
   await ping(network, 1)
   await capture.prints(/echo reply/)

@@ -2,38 +2,18 @@
  * Two cells of the platform on real machines, for tests: namespaces joined by a cable, an instance in each, containers that are point to
  * point. The files are those of test/network/cells-lab.ts, which runs them over memory.
  */
-import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { addNetns, inNs, ip, onSweep, uniqueName } from '../helpers/netns.js'
-import { BIN, Instance, recordOf, run, start, tapway, temporaryFile, type Finished, type Program } from '../helpers/tapway.js'
+import { inNs, uniqueName } from '../helpers/netns.js'
+import { exec, startIn, startTapway, type Finished, type Instance, type Program } from '../helpers/tapway.js'
 import { cellFile, type CellPlan } from '../network/cells-lab.js'
+import { UNDERLAYS, type Pair } from './machines.js'
 
-export type Pair<T> = readonly [one: T, two: T]
+export { exec, startIn } from '../helpers/tapway.js'
+export { traffic } from '../helpers/traffic.js'
+export { cable, UNDERLAYS, type Pair } from './machines.js'
 
-export const UNDERLAYS: Pair<string> = ['192.168.77.1', '192.168.77.2']
 /** Subnets 10.255.N.0/24. */
-export const SUBNETS: Pair<number> = [96, 97]
-
-/** Two machines, joined by a cable `u`. */
-export const cable = (): Pair<string> => {
-  const machines = [addNetns(), addNetns()] as const
-  ip('-n', machines[0], 'link', 'add', 'u', 'type', 'veth', 'peer', 'name', 'u', 'netns', machines[1])
-  for (const i of [0, 1] as const) {
-    ip('-n', machines[i], 'addr', 'add', `${UNDERLAYS[i]}/24`, 'dev', 'u')
-    ip('-n', machines[i], 'link', 'set', 'lo', 'up')
-    ip('-n', machines[i], 'link', 'set', 'u', 'up')
-  }
-  return machines
-}
-
-/** Runs a program in a namespace to its end. */
-export const exec = (netns: string, ...command: string[]): Promise<Finished> => run('ip', ['netns', 'exec', netns, ...command])
-/** Starts a program in a namespace; it is ended after the test. */
-export const startIn = (netns: string, ...command: string[]): Program => start('ip', ['netns', 'exec', netns, ...command])
-
-const TRAFFIC = fileURLToPath(new URL('./traffic-program.js', import.meta.url))
-/** Words that run the traffic program. */
-export const traffic = (...words: string[]): string[] => [process.execPath, TRAFFIC, ...words]
+const SUBNETS: Pair<number> = [96, 97]
 
 const SERVER = fileURLToPath(new URL('../../../examples/c2c/server.js', import.meta.url))
 /** The server of the example, listening: `tcp/8080`, `udp/8125`. */
@@ -54,16 +34,8 @@ export const fileOf = (i: 0 | 1, containers: Record<string, number>, more: strin
 }
 
 /** Starts a cell in its machine, and waits until it is ready. */
-export const startCell = async (machine: string, file: string, ...args: string[]): Promise<Instance> => {
-  const name = uniqueName('cell')
-  onSweep(async () => {
-    if (existsSync(recordOf(name))) await tapway('--name', name, 'down')
-  })
-  const up = [`--net=/run/netns/${machine}`, process.execPath, BIN, '--name', name, 'up', temporaryFile(file), ...args]
-  const instance = new Instance(name, start('nsenter', up))
-  await instance.program.prints(/^ready/m)
-  return instance
-}
+export const startCell = (machine: string, file: string, ...args: string[]): Promise<Instance> =>
+  startTapway(file, { name: uniqueName('cell'), netns: machine, args })
 
 /** Packets lost, by reason; only what was, and what policies are not about left out. Throws when the packets do not add up. */
 export const drops = async (instance: Instance): Promise<Record<string, number>> => {

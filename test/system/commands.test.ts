@@ -1,14 +1,12 @@
 /** Commands at run time: they take effect, and no packet that they do not concern is lost. */
-import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import { ControlClient } from '../../src/control/client.js'
 import type { Operation, StatsResult } from '../../src/network/operations.js'
 import { inNs, netnsTest, onSweep } from '../helpers/netns.js'
 import { type Instance, SMOL_INTERNET, startTapway, until } from '../helpers/tapway.js'
+import { traffic } from '../helpers/traffic.js'
 
 const systemTest = netnsTest(test)
-
-const PROGRAM = fileURLToPath(new URL('./traffic-program.js', import.meta.url))
 
 const ping = async (network: Instance, address = '10.1.2.2'): Promise<string> =>
   (await network.exec('client', 'ping', '-c', '1', '-W', '1', address)).stdout
@@ -41,11 +39,11 @@ systemTest('two hundred changes while a stream and a ping run: nothing is lost',
   await ping(network)
   const macOf = (host: string): string => inNs(host, 'cat', '/sys/class/net/eth0/address').trim()
   const [client, server] = [macOf('client'), macOf('server')]
-  const echo = network.startIn('server', process.execPath, PROGRAM, 'echo', '8888')
+  const echo = network.startIn('server', ...traffic('echo', '8888'))
   await echo.prints(/listening/)
   const before = repliesTo('client')
   const pings = network.exec('client', 'ping', '-q', '-i', '0.002', '-c', '1000', '10.1.2.2')
-  const stream = network.exec('client', process.execPath, PROGRAM, 'stream', '10.1.2.2', '8888', '2000')
+  const stream = network.exec('client', ...traffic('stream', '10.1.2.2', '8888', '2000'))
 
   const apply = await changes(network)
   let count = 0

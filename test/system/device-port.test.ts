@@ -2,16 +2,13 @@
  * An existing device as a port of a bridge: a container's veth pair, plugged in from the machine's side. The container's traffic
  * goes through as it does through a kernel bridge, and the machine's own stack takes none of it.
  */
-import { fileURLToPath } from 'node:url'
 import test, { type ExecutionContext } from 'ava'
 import type { StatsResult } from '../../src/network/operations.js'
 import { addNetns, inNs, ip, ipJson, netnsTest, uniqueName } from '../helpers/netns.js'
-import { BIN, Instance, launchTapway, type Program, start, startTapway, temporaryFile, until } from '../helpers/tapway.js'
+import { type Instance, launchTapway, startIn, startTapway, until } from '../helpers/tapway.js'
+import { transfer } from '../helpers/traffic.js'
 
 const systemTest = netnsTest(test)
-
-const PROGRAM = fileURLToPath(new URL('./traffic-program.js', import.meta.url))
-const program = (...words: string[]): string[] => [process.execPath, PROGRAM, ...words]
 
 interface Site {
   /** namespace whose device is plugged in; it has 10.0.0.1 there, which nobody may hear of */
@@ -44,16 +41,6 @@ hosts: { ${host}: { interfaces: { eth0: { bridge: br0, address: 10.0.0.3/24 } } 
 
 const reaches = async (network: Instance, from: string, address: string, ...more: string[]): Promise<boolean> =>
   (await network.exec(from, 'ping', '-c', '1', '-W', '2', ...more, address)).status === 0
-
-/** Sends random bytes on TCP and compares what arrived. */
-const transfer = async (t: ExecutionContext, network: Instance, from: string, to: string, address: string): Promise<void> => {
-  const receiver = network.startIn(to, ...program('receive', '7777'))
-  await receiver.prints(/listening/)
-  const { status, stdout, stderr } = await network.exec(from, ...program('send', address, '7777', String(20 << 20)))
-  t.is(status, 0, stderr)
-  await receiver.prints(new RegExp(`^${stdout.trim()}$`, 'm'))
-  await receiver.stop()
-}
 
 const promiscuity = (netns: string): number =>
   ipJson<{ promiscuity: number }[]>(netns, '-d', 'link', 'show', 'dev', 'veth0')[0]!.promiscuity
@@ -104,8 +91,8 @@ for (const [title, args] of [['with offloads', []], ['without offloads', ['--no-
   systemTest(`TCP, both ways, and large datagrams, ${title}`, async (t) => {
     const { container, host, network: file } = site()
     const network = await startTapway(file, { args })
-    await transfer(t, network, container, host, '10.0.0.3')
-    await transfer(t, network, host, container, '10.0.0.2')
+    await transfer(t, container, host, '10.0.0.3', { bytes: 20 << 20 })
+    await transfer(t, host, container, '10.0.0.2', { bytes: 20 << 20 })
     for (const [from, to] of [[container, '10.0.0.3'], [host, '10.0.0.2']] as const) t.true(await reaches(network, from, to, '-s', '8000'))
     const errors = inNs(container, 'nstat', '-asz', 'TcpInCsumErrors', 'IpInHdrErrors', 'IpReasmFails').split('\n')
     t.deepEqual(errors.filter((line) => /^\w+ +[1-9]/.test(line)), [])
@@ -128,7 +115,7 @@ systemTest('VLAN tags that the kernel takes off are in the frame again', async (
   const network = await startTapway(file)
   const lladdr = ipJson<{ address: string }[]>(host, 'link', 'show', 'dev', 'eth0')[0]!.address
   t.true(await reaches(network, container, '10.0.0.3'))
-  const sniffer: Program = start('ip', ['netns', 'exec', host, 'tcpdump', '-eln', '-i', 'eth0', '-c', '3', 'ether', 'src', '02:00:00:00:00:77'])
+  const sniffer = startIn(host, 'tcpdump', '-eln', '-i', 'eth0', '-c', '3', 'ether', 'src', '02:00:00:00:00:77')
   await sniffer.prints(/listening on/, 'stderr')
   const { status, stderr } = await network.exec(container, '/usr/bin/python3', '-c', SEND_TAGGED, lladdr)
   t.is(status, 0, stderr)
@@ -160,13 +147,9 @@ systemTest('kill -9: no promiscuity, a deaf device; up again works, and then dow
 systemTest('in the namespace of the process itself, and cleaned up from another one after kill -9', async (t) => {
   const { machine, container, network: file } = site()
   const here = file.replace(`, netns: ${machine}`, '')
-  const name = uniqueName('t')
-  const words = [`--net=/run/netns/${machine}`, '--', process.execPath, BIN, '--name', name, 'up', temporaryFile(here)]
-  const inside = start('nsenter', words)
-  await inside.prints(/^ready/m)
-  const instance = new Instance(name, inside)
+  const instance = await startTapway(here, { netns: machine })
   t.true(await reaches(instance, container, '10.0.0.3'))
-  await inside.stop('SIGKILL')
+  await instance.kill()
   t.not(filters(machine), '')
   const { status } = await instance.tapway('down')
   t.is(status, 0)

@@ -159,6 +159,7 @@ systemTest('without a mark: denied, counted, and said', async (t) => {
   t.deepEqual(await denied(cell), ['0 A icmp', '0 A tcp 8080', '0 A udp 8888'])
   t.deepEqual(Object.keys(await drops(cell)), ['policy-unmarked'])
   const { stdout } = await cell.tapway('policy', 'denied')
+  await cell.program.prints(/"level":40[^\n]*: packets from peer 192\.168\.77\.2 have no mark/, 'stderr')
   t.regex(stdout, /^from unmarked to A protocol tcp port 8080 packets [12] src 10\.255\.97\.3 dst 10\.255\.96\.3 age \d+sec$/m)
   setMark(machine, 1003)
   t.is((await curl(k, A, 8080)).status, 0)

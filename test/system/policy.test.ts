@@ -142,6 +142,7 @@ systemTest('what is denied never arrives: other ports, protocols, apps, directio
 
 systemTest('without policies nothing passes; policies come and go while all runs, and a connection ends with its policy', async (t) => {
   const { a, b1, b2, one, two } = await startCells([])
+  t.regex(one.program.stdout, /^ready \S+: 3 bridges, 1 router, 1 vxlan, 2 hosts, 3 apps, 0 policies, in \d+ ms\n/)
   for (const host of [b1, b2]) await serve(host, 'tcp/8080')
   const policy = async (verb: 'add' | 'del', ...instances: Instance[]): Promise<void> => {
     for (const instance of instances) {
@@ -286,6 +287,10 @@ systemTest('an end without gbp: its packets are unmarked and denied, and it take
   t.true(await ping(a, B1), 'within a cell there is no header')
   t.false(await ping(a, B2, '-W', '0.4'))
   t.deepEqual(await drops(two), { 'policy-unmarked': 1 })
+  // Both logs say so: of the file of the one, of the packets that come to the other
+  await one.program.prints(/"level":40[^\n]*vxlans\.vtep\.gbp: warning: without gbp /, 'stderr')
+  await two.program.prints(/"level":40[^\n]*vtep: packets from peer 192\.168\.77\.1 have no mark/, 'stderr')
+  t.notRegex(two.program.stderr, /warning/)
   const [row] = await two.json<DeniedRow[]>('policy', 'denied')
   t.like(row, { mark: 0, to: 'B', protocol: 'icmp', source: A, destination: B2, packets: 1 })
   t.regex((await two.tapway('policy', 'denied')).stdout, /^from unmarked to B protocol icmp packets 1 /)

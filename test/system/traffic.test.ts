@@ -1,14 +1,11 @@
 /** Real programs across a bridge and a router: what arrives is what was sent, with offloads and without, whole or in fragments. */
-import { fileURLToPath } from 'node:url'
 import test, { type ExecutionContext } from 'ava'
 import type { StatsResult } from '../../src/network/operations.js'
 import { inNs, ipJson, netnsTest, sysctl } from '../helpers/netns.js'
-import { type Instance, type Program, startTapway, until } from '../helpers/tapway.js'
+import { type Instance, startTapway, until } from '../helpers/tapway.js'
+import { echoes, traffic, transfer } from '../helpers/traffic.js'
 
 const systemTest = netnsTest(test)
-
-const PROGRAM = fileURLToPath(new URL('./traffic-program.js', import.meta.url))
-const program = (...words: string[]): string[] => [process.execPath, PROGRAM, ...words]
 
 /** The smol internet with a second host on the client's network, and IPv6 addresses that are there at once. */
 const NETWORK = `version: 1
@@ -41,23 +38,6 @@ const linkLocal = (host: string): string =>
     ({ scope }) => scope === 'link'
   )!.local
 
-/** Sends random bytes on TCP from one host to another and compares what arrived. */
-const transfer = async (
-  t: ExecutionContext,
-  network: Instance,
-  from: string,
-  to: string,
-  address: string,
-  bytes: number
-): Promise<void> => {
-  const receiver = network.startIn(to, ...program('receive', '7777'))
-  await receiver.prints(/listening/)
-  const { status, stdout, stderr } = await network.exec(from, ...program('send', address, '7777', String(bytes)))
-  t.is(status, 0, stderr)
-  await receiver.prints(new RegExp(`^${stdout.trim()}$`, 'm'))
-  await receiver.stop()
-}
-
 /** Errors the kernels of the hosts have counted: of checksums and of reassembly. */
 const kernelErrors = (host: string): string[] =>
   inNs(
@@ -80,12 +60,6 @@ const pings = async (t: ExecutionContext, network: Instance, host: string, addre
   const { status, stdout } = await network.exec(host, 'sh', '-c', three, 'sh', ...more, address)
   t.is(status, 0, `${host} to ${address} ${more.join(' ')}: ${stdout}`)
   t.notRegex(stdout, /wrong data|DUP/)
-}
-
-const echoServer = async (network: Instance, host: string): Promise<Program> => {
-  const server = network.startIn(host, ...program('echo', '8888'))
-  await server.prints(/listening/)
-  return server
 }
 
 const BYTES = 48 << 20
@@ -124,7 +98,7 @@ for (const [mode, args] of [
       ['server', 'client', '10.1.1.2']
     ] as const) {
       const [entered, left] = [await portOf(network, `${from}.eth0`), await portOf(network, `${to}.eth0`)]
-      await transfer(t, network, from, to, address, BYTES)
+      await transfer(t, from, to, address, { bytes: BYTES })
       const [rx, tx] = [await portOf(network, `${from}.eth0`), await portOf(network, `${to}.eth0`)]
       const received = (rx.rx_bytes - entered.rx_bytes) / (rx.rx_packets - entered.rx_packets)
       const sent = (tx.tx_bytes - left.tx_bytes) / (tx.tx_packets - left.tx_packets)
@@ -138,15 +112,12 @@ for (const [mode, args] of [
   })
 
   systemTest(`UDP of every size comes back as it was, ${mode}`, async (t) => {
-    const network = await startTapway(NETWORK, { args })
+    await startTapway(NETWORK, { args })
     for (const [host, address] of [
       ['server', '10.1.2.2'],
       ['neighbor', '10.1.1.9']
     ] as const) {
-      await echoServer(network, host)
-      const sizes = [0, 1, 18, 19, 1471, 1472, 1473, 4000, 32768, 65507].map(String)
-      const { stdout } = await network.exec('client', ...program('probe', address, '8888', ...sizes))
-      t.is(stdout, sizes.map((size) => `${size} same\n`).join(''))
+      await echoes(t, 'client', host, address, [0, 1, 18, 19, 1471, 1472, 1473, 4000, 32768, 65507])
     }
     t.deepEqual(kernelErrors('server'), [])
   })
@@ -157,7 +128,7 @@ for (const [mode, args] of [
     await pings(t, network, 'client', address)
     await pings(t, network, 'client', address, '-s', '5000')
     const before = await portOf(network, 'client.eth0')
-    await transfer(t, network, 'client', 'neighbor', address, BYTES / 2)
+    await transfer(t, 'client', 'neighbor', address, { bytes: BYTES / 2 })
     const after = await portOf(network, 'client.eth0')
     const each = (after.rx_bytes - before.rx_bytes) / (after.rx_packets - before.rx_packets)
     t.true(args.length === 0 ? each > SUPER : each <= FULL_FRAME, `${each} bytes a packet`)
@@ -172,8 +143,8 @@ systemTest('a smaller MTU beyond the router: fragments without DF, an answer wit
   const { status, stdout } = await network.exec('client', 'ping', '-c', '1', '-W', '5', '-M', 'do', '-s', '1400', '10.1.2.2')
   t.is(status, 1)
   t.regex(stdout, /From 10\.1\.1\.3 .*Frag needed and DF set \(mtu = 1280\)/)
-  await transfer(t, network, 'client', 'server', '10.1.2.2', BYTES / 4)
-  await transfer(t, network, 'server', 'client', '10.1.1.2', BYTES / 4)
+  await transfer(t, 'client', 'server', '10.1.2.2', { bytes: BYTES / 4 })
+  await transfer(t, 'server', 'client', '10.1.1.2', { bytes: BYTES / 4 })
   t.is(
     Number((await network.json<StatsResult>('stats')).drops.find(({ reason }) => reason === 'fragmentation-needed')!.packets) > 0,
     true
@@ -185,15 +156,15 @@ systemTest('large frames: a bridge and hosts with an MTU of 9000', async (t) => 
     args: ['--no-offload']
   })
   await pings(t, network, 'client', '10.1.2.2', '-M', 'do', '-s', '8972')
-  await transfer(t, network, 'client', 'server', '10.1.2.2', BYTES / 4)
+  await transfer(t, 'client', 'server', '10.1.2.2', { bytes: BYTES / 4 })
 })
 
 systemTest('many streams at once', async (t) => {
   const network = await startTapway(NETWORK)
-  const receiver = network.startIn('server', ...program('receive', '7777'))
+  const receiver = network.startIn('server', ...traffic('receive', '7777'))
   await receiver.prints(/listening/)
   const sent = await Promise.all(
-    Array.from({ length: 8 }, () => network.exec('client', ...program('send', '10.1.2.2', '7777', String(BYTES / 8))))
+    Array.from({ length: 8 }, () => network.exec('client', ...traffic('send', '10.1.2.2', '7777', String(BYTES / 8))))
   )
   for (const { stdout } of sent) await receiver.prints(new RegExp(`^${stdout.trim()}$`, 'm'))
   t.true((await network.json<StatsResult>('stats')).balance.ok)

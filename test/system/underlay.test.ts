@@ -2,36 +2,14 @@
  * Tunnels between two machines: what the underlay may be, and what it may do. Each machine is a namespace with a process of its own
  * in it, as a real one would be; they share a cable.
  */
-import { fileURLToPath } from 'node:url'
 import test, { type ExecutionContext } from 'ava'
 import type { FdbRow, StatsResult } from '../../src/network/operations.js'
-import { addNetns, inNs, ip, netnsTest, uniqueName } from '../helpers/netns.js'
-import { BIN, EVERY_UP, type Finished, Instance, run, start, startTapway, temporaryFile, until } from '../helpers/tapway.js'
+import { inNs, ip, netnsTest, uniqueName } from '../helpers/netns.js'
+import { exec, type Finished, type Instance, launchTapway, startIn, startTapway, until } from '../helpers/tapway.js'
+import { transfer } from '../helpers/traffic.js'
+import { BOTH, cable, narrowPath, type Pair, UNDERLAYS, UNDERLAYS_6 } from './machines.js'
 
 const systemTest = netnsTest(test)
-
-const PROGRAM = fileURLToPath(new URL('./traffic-program.js', import.meta.url))
-const program = (...words: string[]): string[] => [process.execPath, PROGRAM, ...words]
-
-type Pair<T> = readonly [one: T, two: T]
-const BOTH = [0, 1] as const
-
-/** Underlay address of a machine: 192.168.77.1 or 192.168.77.2, fd77::1 or fd77::2. */
-const ADDRESSES: Record<4 | 6, Pair<string>> = { 4: ['192.168.77.1', '192.168.77.2'], 6: ['fd77::1', 'fd77::2'] }
-
-/** Two namespaces joined by a cable `u`, with addresses of both families. */
-const cable = (mtu = 1500): Pair<string> => {
-  const machines = [addNetns(), addNetns()] as const
-  ip('-n', machines[0], 'link', 'add', 'u', 'mtu', String(mtu), 'type', 'veth', 'peer', 'name', 'u', 'mtu', String(mtu), 'netns', machines[1])
-  for (const i of BOTH) {
-    inNs(machines[i], 'sh', '-c', 'echo 0 >/proc/sys/net/ipv6/conf/u/accept_dad')
-    ip('-n', machines[i], 'addr', 'add', `${ADDRESSES[4][i]}/24`, 'dev', 'u')
-    ip('-n', machines[i], 'addr', 'add', `${ADDRESSES[6][i]}/64`, 'dev', 'u', 'nodad')
-    ip('-n', machines[i], 'link', 'set', 'lo', 'up')
-    ip('-n', machines[i], 'link', 'set', 'u', 'up')
-  }
-  return machines
-}
 
 interface End {
   readonly file: string
@@ -51,35 +29,18 @@ hosts: { ${host}: { interfaces: { eth0: { bridge: br0, address: 10.0.10.${i + 1}
   }
 }
 
+const ADDRESSES = { 4: UNDERLAYS, 6: UNDERLAYS_6 } as const
+
 const unicast = (i: 0 | 1, family: 4 | 6 = 4): string => `local: ${ADDRESSES[family][i]}, remote: [${ADDRESSES[family][1 - i]}]`.replace(/(fd77::\d)/g, '"$1"')
 
-/** Starts `up` inside a machine, without waiting for anything. */
-const launchOn = (machine: string, { file }: End, name = uniqueName('t'), ...args: string[]): Instance =>
-  new Instance(name, start('nsenter', [`--net=/run/netns/${machine}`, '--', process.execPath, BIN, '--name', name, 'up', temporaryFile(file), ...EVERY_UP, ...args]))
-
-const startOn = async (machine: string, site: End, name?: string, ...args: string[]): Promise<Instance> => {
-  const instance = launchOn(machine, site, name, ...args)
-  await instance.program.prints(/^ready/m)
-  return instance
-}
-
 const pings = async (host: string, address: string, ...more: string[]): Promise<boolean> =>
-  (await run('ip', ['netns', 'exec', host, 'ping', '-c', '1', '-W', '2', ...more, address])).status === 0
+  (await exec(host, 'ping', '-c', '1', '-W', '2', ...more, address)).status === 0
 
 /** Two machines that are up, with tunnels of these keys. */
 const joined = async (keys: (i: 0 | 1) => string, machines = cable(), ...args: string[]) => {
   const sites = [end(0, keys(0)), end(1, keys(1))] as const
-  const up = await Promise.all([startOn(machines[0], sites[0], undefined, ...args), startOn(machines[1], sites[1], undefined, ...args)])
+  const up = await Promise.all(BOTH.map((i) => startTapway(sites[i].file, { netns: machines[i], args })))
   return { machines, sites, up: up as unknown as Pair<Instance>, hosts: [sites[0].host, sites[1].host] as const }
-}
-
-const transfer = async (t: ExecutionContext, from: string, to: string, address: string): Promise<void> => {
-  const receiver = start('ip', ['netns', 'exec', to, ...program('receive', '7777')])
-  await receiver.prints(/listening/)
-  const { status, stdout, stderr } = await run('ip', ['netns', 'exec', from, ...program('send', address, '7777', String(8 << 20))])
-  t.is(status, 0, stderr)
-  await receiver.prints(new RegExp(`^${stdout.trim()}$`, 'm'))
-  await receiver.stop()
 }
 
 /** Everything that a network of this file has to carry: ping, large datagrams, TCP both ways; and that nothing got lost inside. */
@@ -139,9 +100,9 @@ systemTest('the underlay in a namespace of its own, the process elsewhere', asyn
 
 systemTest('a UDP port that is taken: one line that names the port and who has it, exit 1, nothing left', async (t) => {
   const [machine] = cable()
-  const first = await startOn(machine, end(0, unicast(0)))
+  const first = await startTapway(end(0, unicast(0)).file, { netns: machine })
   const refused = async (words: RegExp, site = end(0, unicast(0))): Promise<void> => {
-    const { status, stdout, stderr }: Finished = await launchOn(machine, site).program.ended
+    const { status, stdout, stderr }: Finished = await launchTapway(site.file, { netns: machine }).program.ended
     t.deepEqual([status, stdout], [1, ''], stderr)
     t.regex(stderr, words)
     t.notRegex(ip('netns', 'list'), new RegExp(site.host))
@@ -152,11 +113,11 @@ systemTest('a UDP port that is taken: one line that names the port and who has i
   ip('-n', machine, 'link', 'set', 'vx0', 'up')
   await refused(/^tapway: UDP port 4789 of 192\.168\.77\.1 is taken by the kernel's device vx0 [^\n]*\n$/)
   ip('-n', machine, 'link', 'del', 'vx0')
-  const netcat = start('ip', ['netns', 'exec', machine, 'nc', '-lu', '192.168.77.1', '5000'])
+  const netcat = startIn(machine, 'nc', '-lu', '192.168.77.1', '5000')
   await until('it listens', () => inNs(machine, 'ss', '-Hlun').includes('192.168.77.1:5000'))
   await refused(/^tapway: vxlan "vxlan1": no UDP port of 192\.168\.77\.1 from 5000 to 5000 is free: [^\n]*\n$/, end(0, `${unicast(0)}, srcport: [5000, 5000]`))
   await netcat.stop()
-  t.is((await (await startOn(machine, end(0, unicast(0)))).stop()).status, 0)
+  t.is((await (await startTapway(end(0, unicast(0)).file, { netns: machine })).stop()).status, 0)
 })
 
 systemTest('an address that comes later', async (t) => {
@@ -190,7 +151,7 @@ systemTest('a peer that is gone is told and counted; when it comes back, all is 
   })
   const { balance } = await up[0].json<StatsResult>('stats')
   t.true(balance.ok)
-  const back = await startOn(machines[1], sites[1])
+  const back = await startTapway(sites[1].file, { netns: machines[1] })
   await until('it works again', () => pings(hosts[0], '10.0.10.2'))
   t.is((await back.stop()).status, 0)
 })
@@ -220,21 +181,11 @@ systemTest('a station that moves from a peer to a local port and back', async (t
 })
 
 systemTest('DF set: a narrow path is noticed and told, and the sender is answered', async (t) => {
-  const [one, middle, two] = [addNetns(), addNetns(), addNetns()]
-  const addresses = ['10.77.1.1', '10.77.2.1'] as const
-  ;[one, two].forEach((machine, i) => {
-    ip('-n', machine, 'link', 'add', 'u', 'type', 'veth', 'peer', 'name', `m${i}`, 'netns', middle)
-    ip('-n', machine, 'addr', 'add', `${addresses[i]}/24`, 'dev', 'u')
-    ip('-n', middle, 'addr', 'add', `10.77.${i + 1}.254/24`, 'dev', `m${i}`)
-    for (const [netns, dev] of [[machine, 'u'], [machine, 'lo'], [middle, `m${i}`]] as const) ip('-n', netns, 'link', 'set', dev, 'up')
-    ip('-n', machine, 'route', 'add', 'default', 'via', `10.77.${i + 1}.254`)
-  })
-  inNs(middle, 'sh', '-c', 'echo 1 >/proc/sys/net/ipv4/ip_forward')
+  const { machines, addresses, narrow } = narrowPath()
   const keys = (i: 0 | 1): string => `local: ${addresses[i]}, remote: [${addresses[1 - i]}], df: set`
-  const { up, hosts } = await joined(keys, [one, two])
+  const { up, hosts } = await joined(keys, machines)
   t.true(await pings(hosts[0], '10.0.10.2', '-s', '1400'))
-  ip('-n', middle, 'link', 'set', 'm1', 'mtu', '1300')
-  ip('-n', two, 'link', 'set', 'u', 'mtu', '1300') // a veth drops what its other end could not send
+  narrow(1300)
   await until('it is told', async () => {
     await pings(hosts[0], '10.0.10.2', '-s', '1400', '-M', 'do', '-W', '1')
     return /vxlan1: the path to 10\.77\.2\.1 port 4789 takes packets of 1300 bytes/.test(up[0].program.stderr)

@@ -2,38 +2,24 @@
  * Super-frames through an uplink, between two machines (namespaces with a process each) or to the kernel's VXLAN: everything gets through, in order,
  * also when the uplink is forbidden on the way, and nothing is left.
  */
-import { fileURLToPath } from 'node:url'
 import test, { type ExecutionContext } from 'ava'
 import type { LinkRow, StatsResult } from '../../src/network/operations.js'
 import { addNetns, inNs, ip, ipJson, netnsTest, uniqueName } from '../helpers/netns.js'
-import { BIN, Instance, run, start, temporaryFile, until } from '../helpers/tapway.js'
+import { BIN, type Instance, run, startTapway, until } from '../helpers/tapway.js'
+import { transfer } from '../helpers/traffic.js'
+import { cable, narrowPath, UNDERLAYS } from './machines.js'
 
 const systemTest = netnsTest(test)
-const PROGRAM = fileURLToPath(new URL('./traffic-program.js', import.meta.url))
-
-/** Two machines `192.168.77.1` and `.2` on a cable `u`. */
-const cable = (): readonly [string, string] => {
-  const machines = [addNetns(), addNetns()] as const
-  ip('-n', machines[0], 'link', 'add', 'u', 'type', 'veth', 'peer', 'name', 'u', 'netns', machines[1])
-  machines.forEach((machine, i) => {
-    ip('-n', machine, 'addr', 'add', `192.168.77.${i + 1}/24`, 'dev', 'u')
-    for (const dev of ['lo', 'u']) ip('-n', machine, 'link', 'set', dev, 'up')
-  })
-  return machines
-}
+const BYTES = 16 << 20
 
 /** Tapway on machine `n`, with a host 10.0.10.n behind the tunnel. */
-const tapway = async (machine: string, n: 1 | 2, keys = '', underlay: readonly [string, string] = ['192.168.77.1', '192.168.77.2']) => {
+const tapway = async (machine: string, n: 1 | 2, keys = '', underlay = UNDERLAYS) => {
   const host = uniqueName('c')
-  const name = uniqueName('t')
-  const file = temporaryFile(`version: 1
+  const instance = await startTapway(`version: 1
 bridges: { br0: {} }
 vxlans: { vxlan1: { bridge: br0, id: 42, local: ${underlay[n - 1]}, remote: [${underlay[2 - n]}], uplink: tap${keys} } }
 hosts: { ${host}: { interfaces: { eth0: { bridge: br0, address: 10.0.10.${n}/24 } } } }
-`)
-  const words = [`--net=/run/netns/${machine}`, '--', process.execPath, BIN, '--name', name, 'up', file]
-  const instance = new Instance(name, start('nsenter', words))
-  await instance.program.prints(/^ready/m)
+`, { netns: machine })
   return { machine, host, instance }
 }
 
@@ -48,18 +34,6 @@ const kernel = (machine: string, n: 1 | 2): { machine: string, host: string } =>
   for (const dev of ['p', 'vx']) ip('-n', machine, 'link', 'set', dev, 'master', 'br0', 'up')
   ip('-n', machine, 'link', 'set', 'br0', 'up')
   return { machine, host }
-}
-
-const program = (host: string, ...words: string[]): string[] => ['netns', 'exec', host, process.execPath, PROGRAM, ...words]
-
-/** TCP from one host to the other; what arrives is what was sent. */
-const transfer = async (t: ExecutionContext, from: string, to: string, address: string, how = 'send', amount = 16 << 20): Promise<void> => {
-  const receiver = start('ip', program(to, 'receive', '7777'))
-  await receiver.prints(/listening/)
-  const { status, stdout, stderr } = await run('ip', program(from, how, address, '7777', String(amount)))
-  t.is(status, 0, stderr)
-  await receiver.prints(new RegExp(`^${stdout.trim()}$`, 'm'))
-  await receiver.stop()
 }
 
 /** Bytes or packets that came in by a machine's uplink, or -1 where it has none. */
@@ -87,9 +61,9 @@ for (const peer of ['kernel', 'tapway'] as const) {
       if (!await hasUplink(t, one)) return
       t.is(await isUsed(one.instance), 'tap')
       const before = throughUplink(machines[0])
-      await transfer(t, one.host, two.host, '10.0.10.2')
+      await transfer(t, one.host, two.host, '10.0.10.2', { bytes: BYTES })
       t.true(throughUplink(machines[0]) - before > 8 << 20, 'most of it went by the uplink')
-      await transfer(t, two.host, one.host, '10.0.10.1')
+      await transfer(t, two.host, one.host, '10.0.10.1', { bytes: BYTES })
       t.true((await one.instance.json<StatsResult>('stats')).balance.ok)
       t.is((await one.instance.stop()).status, 0)
       t.is(throughUplink(machines[0]), -1)
@@ -103,7 +77,7 @@ systemTest('small packets and super-frames of one flow arrive in order', async (
   const two = kernel(machines[1], 2)
   if (!await hasUplink(t, one)) return
   const before = throughUplink(machines[0])
-  await transfer(t, one.host, two.host, '10.0.10.2', 'mixed', 400)
+  await transfer(t, one.host, two.host, '10.0.10.2', { rounds: 400 })
   // 8 MB, of which the small packets do not go by the uplink
   t.true(throughUplink(machines[0]) - before > 4 << 20)
   const [{ stats64 }] = await one.instance.json<[LinkRow]>('-s', 'link', 'show', 'vxlan1')
@@ -120,28 +94,18 @@ systemTest('forbidden to forward: told, the sockets take over, and give back', a
   forward(0)
   await until('the sockets have taken over', async () => await isUsed(one.instance) === 'socket')
   await one.instance.program.prints(/super-frames go by the sockets/, 'stderr')
-  await transfer(t, one.host, two.host, '10.0.10.2')
+  await transfer(t, one.host, two.host, '10.0.10.2', { bytes: BYTES })
   forward(1)
   await until('it is used again', async () => await isUsed(one.instance) === 'tap')
 })
 
 systemTest('DF set: a path that is too narrow for super-frames is noticed', async (t) => {
-  const [one, middle, two] = [addNetns(), addNetns(), addNetns()]
-  const addresses = ['10.77.1.1', '10.77.2.1'] as const
-  ;[one, two].forEach((machine, i) => {
-    ip('-n', machine, 'link', 'add', 'u', 'type', 'veth', 'peer', 'name', `m${i}`, 'netns', middle)
-    ip('-n', machine, 'addr', 'add', `${addresses[i]}/24`, 'dev', 'u')
-    ip('-n', middle, 'addr', 'add', `10.77.${i + 1}.254/24`, 'dev', `m${i}`)
-    for (const [netns, dev] of [[machine, 'u'], [machine, 'lo'], [middle, `m${i}`]] as const) ip('-n', netns, 'link', 'set', dev, 'up')
-    ip('-n', machine, 'route', 'add', 'default', 'via', `10.77.${i + 1}.254`)
-  })
-  inNs(middle, 'sh', '-c', 'echo 1 >/proc/sys/net/ipv4/ip_forward')
-  const first = await tapway(one, 1, ', df: set', addresses)
-  const second = await tapway(two, 2, ', df: set', addresses)
+  const { machines, addresses, narrow } = narrowPath()
+  const first = await tapway(machines[0], 1, ', df: set', addresses)
+  const second = await tapway(machines[1], 2, ', df: set', addresses)
   if (!await hasUplink(t, first)) return
-  ip('-n', middle, 'link', 'set', 'm1', 'mtu', '1300')
-  ip('-n', two, 'link', 'set', 'u', 'mtu', '1300')
-  await transfer(t, first.host, second.host, '10.0.10.2')
+  narrow(1300)
+  await transfer(t, first.host, second.host, '10.0.10.2', { bytes: BYTES })
   await first.instance.program.prints(/vxlan1: the path to 10\.77\.2\.1 port 4789 takes packets of 1300 bytes/, 'stderr')
   t.true((await first.instance.json<StatsResult>('stats')).balance.ok)
 })

@@ -1,7 +1,8 @@
 /** Rows of peers against a list of objects: found again, never twice, given back and used again. */
 import test from 'ava'
 import fc from 'fast-check'
-import { ADDRESS_WORDS, AF_INET, AF_INET6, createRemotes, REMOTE_FREE, REMOTE_LEARNED, REMOTE_SET } from '../../src/table/remotes.js'
+import { ADDRESS_WORDS } from '../../src/io-layout.js'
+import { AF_INET, AF_INET6, createRemotes, REMOTE_FREE, REMOTE_LEARNED, REMOTE_SET } from '../../src/table/remotes.js'
 
 type Words = [number, number, number, number]
 

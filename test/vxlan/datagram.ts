@@ -146,7 +146,7 @@ export const isOuter = (o: Outer | Uint8Array): o is Outer => !(o instanceof Uin
 const SHOWN = 160
 
 /** Bytes in hexadecimal; of long ones the rest as a digest. */
-export const bytesText = (bytes: ArrayLike<number>): string => {
+const bytesText = (bytes: ArrayLike<number>): string => {
   const all = Uint8Array.from(bytes)
   const rest = all.slice(SHOWN)
   return hex(all.slice(0, SHOWN))

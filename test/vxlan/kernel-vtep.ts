@@ -3,8 +3,7 @@ import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { close, openNetns } from '../../src/native.js'
 import { ip, uniqueName } from '../helpers/netns.js'
 import { createRawPorts } from '../helpers/raw-port.js'
-import { until } from '../helpers/tapway.js'
-import { startIn } from './overlay-lab.js'
+import { startIn, until } from '../helpers/tapway.js'
 import {
   BRIDGE, BRIDGE_MAC, FLOOD, PORT, SRCPORT, UNDERLAY, VNI, innerMtu, portNames, tunnelMac, tunnelName, type FdbRow, type Seen,
   type Tunnel, type VtepBox, type VtepPlan

@@ -6,16 +6,12 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { addNetns, inNs, ip, onSweep, uniqueName } from '../helpers/netns.js'
-import {
-  BIN, EVERY_UP, Instance, recordOf, run, start, tapway, temporaryFile, until, type Finished, type Program
-} from '../helpers/tapway.js'
+import { type Instance, type Program, run, start, startTapway, until } from '../helpers/tapway.js'
 import { shellIn, sysctlLines } from './underlay.js'
 
 export type Kind = 'kernel' | 'tapway' | 'ovs'
 
-const TRAFFIC = fileURLToPath(new URL('../system/traffic-program.js', import.meta.url))
 const DEVICE = 'u0'
 const VNI = 42
 
@@ -50,13 +46,6 @@ const SETTINGS = {
 }
 const OFF = ['tso', 'gso', 'gro', 'tx', 'rx', 'sg'].flatMap((feature) => [feature, 'off'])
 
-/** Runs a program in a namespace to its end. */
-export const exec = (netns: string, ...command: string[]): Promise<Finished> => run('ip', ['netns', 'exec', netns, ...command])
-/** Starts a program in a namespace; it is ended after the test. */
-export const startIn = (netns: string, ...command: string[]): Program => start('ip', ['netns', 'exec', netns, ...command])
-/** Words that run the traffic program. */
-export const traffic = (...words: string[]): string[] => [process.execPath, TRAFFIC, ...words]
-
 interface Place {
   machine: string
   host: string
@@ -82,21 +71,15 @@ const kernelMachine = (place: Place, words: string): void => {
   ])
 }
 
-const tapwayMachine = async (place: Place, { keys, device, args = [] }: LabOptions): Promise<Instance> => {
+const tapwayMachine = (place: Place, { keys, device, args = [] }: LabOptions): Promise<Instance> => {
   const { machine, host, address, underlay, remote } = place
   if (device === true) vethContainer(place)
-  const file = temporaryFile(`version: 1
+  const file = `version: 1
 bridges: { br0: {${device === true ? ' ports: { port1: { device: port1 } } ' : ''}} }
 vxlans: { vxlan1: { bridge: br0, id: ${VNI}, local: "${underlay}", remote: ["${remote}"]${keys?.tapway ?? ''} } }
 hosts: {${device === true ? '' : ` ${host}: { netns: ${host}, interfaces: { eth0: { bridge: br0, address: ${address}/24 } } } `}}
-`)
-  const name = uniqueName('tm')
-  onSweep(async () => {
-    if (existsSync(recordOf(name))) await tapway('--name', name, 'down')
-  })
-  const program = start('nsenter', [`--net=/run/netns/${machine}`, process.execPath, BIN, '--name', name, 'up', file, ...EVERY_UP, ...args])
-  await program.prints(/^ready.*\n/m)
-  return new Instance(name, program)
+`
+  return startTapway(file, { netns: machine, args })
 }
 
 /** Open vSwitch with its userspace datapath: the container's veth pair and the tunnel in br0, the underlay's device in br-phy. */

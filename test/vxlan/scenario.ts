@@ -69,7 +69,7 @@ const stepText = (s: Step): string => {
 }
 
 /** Lines of all steps. */
-export const play = async (box: VtepBox, plan: VtepPlan, steps: readonly Step[]): Promise<string[][]> => {
+const play = async (box: VtepBox, plan: VtepPlan, steps: readonly Step[]): Promise<string[][]> => {
   const read = createReader(plan)
   const lines: string[][] = []
   for (const step of steps) lines.push(await doStep(box, read, step))
@@ -93,7 +93,11 @@ const show = (title: string, steps: readonly Step[], sent: readonly string[][]):
     `  ${stepText(s)}\n${sent[i]!.map((l) => `      ${summary(`${l} | `)}\n`).join('')}`).join('')}`)
 }
 
-const judge = async (t: ExecutionContext, s: Scenario): Promise<void> => {
+/** After five seconds neighbours are asked whether they are still there: on a busy machine, in the middle of a scenario, of one of the two. */
+const DELAY_FIRST_PROBE_MS = 5000
+
+const judge = async (t: ExecutionContext, s: Scenario, isAgain = false): Promise<void> => {
+  const begin = Date.now()
   const theirs = createKernelVtep(s.plan)
   const kernel = await play(theirs, s.plan, s.steps).finally(() => theirs.close())
   if (process.env['VTEP_SHOW'] !== undefined) show(`kernel: ${s.name}`, s.steps, kernel)
@@ -104,7 +108,14 @@ const judge = async (t: ExecutionContext, s: Scenario): Promise<void> => {
   const ours = await createTapwayVtep(s.plan)
   const tapway = await play(ours, s.plan, s.steps)
   const { drops, balanced } = await ours.stats()
-  t.deepEqual(differences(s.steps, kernel, tapway), [], 'the kernel and Tapway')
+  const differ = differences(s.steps, kernel, tapway)
+  if (differ.length > 0 && !isAgain && Date.now() - begin > DELAY_FIRST_PROBE_MS) {
+    t.log(`took ${Date.now() - begin} ms, and differed:`, ...differ, 'Once more')
+    await ours.close()
+    await judge(t, s, true)
+    return
+  }
+  t.deepEqual(differ, [], 'the kernel and Tapway')
   for (const [i, { deviation }] of s.steps.entries()) {
     if (deviation === undefined) continue
     t.deepEqual(kernel[i]!.map((l) => summary(`${l} | `)), deviation.kernel, `the kernel: ${deviation.why}`)

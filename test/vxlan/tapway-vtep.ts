@@ -7,14 +7,13 @@ import { stringify } from 'yaml'
 import { close, openNetns } from '../../src/native.js'
 import { addNetns, ip, onSweep, uniqueName } from '../helpers/netns.js'
 import { createRawPorts } from '../helpers/raw-port.js'
-import { BIN, EVERY_UP, Instance, recordOf, start, tapway, temporaryFile } from '../helpers/tapway.js'
+import { type Instance, startTapway } from '../helpers/tapway.js'
 import {
   BRIDGE, BRIDGE_MAC, PORT, UNDERLAY, VNI, portNames, tunnelMac, tunnelName, type FdbRow, type Seen, type Tunnel, type VtepBox,
   type VtepPlan
 } from './plan.js'
 import { isUnasked, makeUnderlay, shellIn, sysctlLines } from './underlay.js'
 import { ethernet } from '../oracle/naive-frames.js'
-import { existsSync } from 'node:fs'
 
 /** A bridge beside the others, over which the test hears that everything sent before has been dealt with. */
 const SYNC = ['s0', 's1'] as const
@@ -32,7 +31,7 @@ const vxlanKeys = (t: Tunnel, i: number): Record<string, unknown> => {
   return { bridge: BRIDGE, mac: tunnelMac(i), dstport: PORT, ...rest, id: t.id ?? VNI, ...(neighbors && { neighbors }) }
 }
 
-export const networkFile = (plan: VtepPlan, inner: string): string => stringify({
+const networkFile = (plan: VtepPlan, inner: string): string => stringify({
   version: 1,
   bridges: {
     [BRIDGE]: { mac: BRIDGE_MAC, mtu: plan.mtu ?? 1500, ...(plan.address !== undefined && { address: plan.address }) },
@@ -74,15 +73,8 @@ export const createTapwayVtep = async (plan: VtepPlan): Promise<TapwayVtep> => {
   for (const [i, name] of names.entries()) {
     if (i > 0) ports.open(netns.inner, far(name), `02:ef:00:00:00:${i.toString(16).padStart(2, '0')}`, (plan.mtu ?? 1500) + 4)
   }
-  const name = uniqueName('tv')
-  onSweep(async () => {
-    if (existsSync(recordOf(name))) await tapway('--name', name, 'down')
-  })
-  const program = start('nsenter', [
-    `--net=/run/netns/${outer}`, process.execPath, BIN, '--name', name, 'up', ...EVERY_UP, temporaryFile(networkFile(plan, inner))
-  ])
-  const instance = new Instance(name, program)
-  await program.prints(/^ready.*\n/m)
+  const instance = await startTapway(networkFile(plan, inner), { netns: outer })
+  const { program } = instance
   const join = (from: string, to: string): string =>
     `table netdev ${from} { chain c { type filter hook ingress device "${from}" priority 0; policy drop; fwd to "${to}"; }; }`
   ip('netns', 'exec', inner, NFT, names.slice(1).flatMap((n) => [join(n, far(n)), join(far(n), n)]).join('; '))

@@ -5,8 +5,9 @@
 import test, { type ExecutionContext } from 'ava'
 import type { StatsResult } from '../../src/network/operations.js'
 import { inNs, ipJson, netnsTest } from '../helpers/netns.js'
-import { run, until } from '../helpers/tapway.js'
-import { createOverlay, exec, startIn, traffic, type Kind, type LabOptions, type Machine } from './overlay-lab.js'
+import { exec, run, startIn, until } from '../helpers/tapway.js'
+import { echoes, transfer } from '../helpers/traffic.js'
+import { createOverlay, type Kind, type LabOptions, type Machine } from './overlay-lab.js'
 
 const overlayTest = netnsTest(test)
 
@@ -25,29 +26,12 @@ const pings = async (t: ExecutionContext, from: Machine, to: Machine, mtu: numbe
   await ping(t, from, to.address, '-M', 'do', '-s', String(mtu - 28))
 }
 
-/** Random bytes on TCP, compared by their digest. */
-const transfer = async (t: ExecutionContext, from: Machine, to: Machine, address = to.address): Promise<void> => {
-  const receiver = startIn(to.host, ...traffic('receive', '7777'))
-  await receiver.prints(/listening/)
-  const { status, stdout, stderr } = await exec(from.host, ...traffic('send', address, '7777', String(BYTES)))
-  t.is(status, 0, stderr)
-  await receiver.prints(new RegExp(`^${stdout.trim()}$`, 'm'))
-  await receiver.stop()
-}
-
 const linkLocal = ({ host }: Machine): string => ipJson<{ addr_info: { local: string; scope: string }[] }[]>(
   host, '-6', 'addr', 'show', 'dev', 'eth0'
 )[0]!.addr_info.find(({ scope }) => scope === 'link')!.local
 
-/** UDP datagrams of all sizes, back as they were. */
-const echoes = async (t: ExecutionContext, from: Machine, to: Machine): Promise<void> => {
-  const server = startIn(to.host, ...traffic('echo', '8888'))
-  await server.prints(/listening/)
-  const sizes = [0, 1, 18, 64, 1400, 1422, 1423, 3000, 20_000, 65_507].map(String)
-  const { stdout } = await exec(from.host, ...traffic('probe', to.address, '8888', ...sizes))
-  t.is(stdout, sizes.map((size) => `${size} same\n`).join(''))
-  await server.stop()
-}
+/** Of UDP datagrams. */
+const SIZES = [0, 1, 18, 64, 1400, 1422, 1423, 3000, 20_000, 65_507]
 
 interface IperfEnd {
   sum_sent: { bytes: number; retransmits?: number }
@@ -73,9 +57,9 @@ const throughput = async (t: ExecutionContext, from: Machine, to: Machine, mtu: 
     const { sum_sent, sum_received } = await iperf(t, from, to, '-t', '1', ...direction)
     const what = `${from.kind} ${direction.length === 0 ? 'to' : 'from'} ${to.kind}`
     t.true(sum_received.bytes > 4 << 20, `TCP, ${what}: ${sum_received.bytes} bytes`)
-    // Every segment sent again is one that was lost: a few where a queue is full at times; Open vSwitch does not keep up
+    // Every segment sent again is one that was lost: some where a queue is full, more on a machine that is busy; Open vSwitch does not keep up
     const segments = sum_sent.bytes / (mtu - 52)
-    const few = to.kind === 'ovs' ? segments : 50 + segments / 50
+    const few = to.kind === 'ovs' ? segments : 50 + segments / 10
     t.true((sum_sent.retransmits ?? 0) < few, `TCP, ${what}: ${sum_sent.retransmits} of ${segments} segments sent again`)
     for (const size of [1400, 3000]) {
       const before = overflows([from, to])
@@ -171,9 +155,8 @@ const everything = async (t: ExecutionContext, kinds: readonly [Kind, Kind], opt
   for (const [from, to] of [[one, other], [other, one]] as const) {
     await pings(t, from, to, mtu)
     await toMany(t, from, to)
-    await echoes(t, from, to)
-    await transfer(t, from, to)
-    await transfer(t, from, to, `${linkLocal(to)}%eth0`)
+    await echoes(t, from.host, to.host, to.address, SIZES)
+    for (const address of [to.address, `${linkLocal(to)}%eth0`]) await transfer(t, from.host, to.host, address, { bytes: BYTES })
   }
   await throughput(t, one, other, mtu)
   for (const [from, to] of [[one, other], [other, one]] as const) if (from.kind === 'tapway') await tooBig(t, from, to, mtu)

@@ -1,7 +1,7 @@
 import test from 'ava'
 import fc from 'fast-check'
 import {
-  broadcastOf, formatIp4, inPrefix, isLoopback, isMulticast, isReserved, isZeronet, LIMITED_BROADCAST, maskOf, networkOf, parseIp4, parsePrefix
+  broadcastOf, formatIp4, inPrefix, isLoopback, isMulticast, isZeronet, LIMITED_BROADCAST, maskOf, networkOf, parseIp4, parsePrefix
 } from '../../src/wire/ip4.js'
 
 const octets = fc.tuple(fc.nat(255), fc.nat(255), fc.nat(255), fc.nat(255))
@@ -55,9 +55,6 @@ test('kinds of addresses, by first octet', (t) => {
     t.is(isZeronet(a), first === 0)
     t.is(isLoopback(a), first === 127)
     t.is(isMulticast(a), first >= 224 && first <= 239)
-    t.is(isReserved(a), first >= 240)
   }
-  t.false(isReserved(LIMITED_BROADCAST))
-  t.true(isReserved(parseIp4('255.255.255.254')!))
   t.false(isMulticast(LIMITED_BROADCAST))
 })
