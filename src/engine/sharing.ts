@@ -13,7 +13,8 @@ import type { NeighborOutput } from '../element/neighbor.js'
 import type { Ping } from '../element/ping.js'
 import type { Fdb } from '../table/fdb.js'
 import type { Interfaces } from '../table/interfaces.js'
-import { ADDRESS_WORDS, AF_INET, type Remotes } from '../table/remotes.js'
+import { ADDRESS_WORDS } from '../port/rings.js'
+import { AF_INET, type Remotes } from '../table/remotes.js'
 import { T_LEARNING, type Tunnels } from '../table/tunnels.js'
 
 // Kinds of posts, in the record's first word; the second is the writer's state of rows
