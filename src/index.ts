@@ -32,6 +32,7 @@ export { REASONS, type ReasonRow } from './reason.js'
 // An instance
 export { buildOperations, type OpenDevice, type OpenPorts, type OpenTap, type OpenTunnel } from './control/build-operations.js'
 export { DataPlane, type DataPlaneOptions } from './control/data-plane.js'
+export { MAX_WORKERS } from './control/messages.js'
 export { runInstance, type InstanceOptions } from './control/instance.js'
 export { execInHost } from './lab/exec.js'
 export { Lab, type LabOptions } from './lab/lab.js'

@@ -8,6 +8,7 @@
  */
 import { parentPort, Worker, workerData } from 'node:worker_threads'
 import { attachPosts, createPosts } from '../../src/core/posts.js'
+import { inlineMore } from '../../src/engine/compiler.js'
 import { threadCpuTime } from '../../src/native.js'
 import type { NetworkOptions } from '../../src/network/network.js'
 import { single } from '../result.js'
@@ -45,6 +46,7 @@ const make = ({ variant, flows, posts, workers, worker }: Setup): Made => {
 const wallClock = (): number => Number(process.hrtime.bigint()) / 1e6
 
 const runWorker = (setup: Setup): void => {
+  inlineMore()
   const { network, io } = make(setup)
   const { engine } = network
   const gate = new Int32Array(setup.gate)
