@@ -38,7 +38,7 @@ export interface TunnelSockets {
   /** Whether those that send know UDP_SEGMENT. */
   readonly gso: boolean
   /** Those of the further workers, at the same ports. */
-  readonly others: readonly WorkerSockets[]
+  readonly others?: readonly WorkerSockets[]
   /** For super-frames; `on`: they get through. `ports` are those of `send`, `portsDf` those of `sendDf`. */
   readonly uplink?: TunnelUplink
 }
@@ -106,7 +106,7 @@ export class Underlay {
     const { receive, send, sendDf, ports, portsDf, gso, others } = found
     const up = this.#uplinked.find((each) => each.name === name)
     return {
-      receive, send, sendDf, gso, others,
+      receive, send, sendDf, gso, ...(others.length === 0 ? {} : { others }),
       ...(up === undefined ? {} : { uplink: { fd: up.uplink.fd, ttl: up.uplink.ttl, on: up.on, ports, portsDf } }),
     }
   }

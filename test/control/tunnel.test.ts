@@ -66,7 +66,7 @@ tunnelTest('what the file says of a tunnel is there, and a new thread goes on wi
   t.like(((await one.show({ show: 'link', dev: 'vxlan1' })) as LinkRow[])[0]!.linkinfo, { info_kind: 'vxlan', info_slave_data: { learning: false, neigh_suppress: true } })
   t.true(await pings(one, '10.0.10.2'))
   const restarted = new Promise((resolve) => one.once('restarted', resolve))
-  await (one as unknown as { worker: Worker }).worker.terminate()
+  await (one as unknown as { threads: { worker: Worker }[] }).threads[0]!.worker.terminate()
   await restarted
   t.true(await pings(one, '10.0.10.2'))
   t.true(await pings(two, '10.0.10.1'))
