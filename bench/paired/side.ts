@@ -24,9 +24,9 @@ export interface Side {
 /**
  * `vxlan`: two machines joined by a tunnel, each with one of the hosts behind a bridge. In `vxlan-send` and `vxlan-receive` Tapway is
  * the sending or the receiving machine and the kernel the other one; what they are compared with is the kernel on both.
- * `vxlan-uplink` and `vxlan-send-uplink` are `vxlan` and `vxlan-send` with `uplink: tap` in Tapway's files.
+ * `vxlan-socket` and `vxlan-send-socket` are `vxlan` and `vxlan-send` with `uplink: socket` in Tapway's files, where super-frames are cut here.
  */
-export const SCENARIOS = ['bridge', 'router', 'vxlan', 'vxlan-send', 'vxlan-receive', 'vxlan-uplink', 'vxlan-send-uplink'] as const
+export const SCENARIOS = ['bridge', 'router', 'vxlan', 'vxlan-send', 'vxlan-receive', 'vxlan-socket', 'vxlan-send-socket'] as const
 export type Scenario = (typeof SCENARIOS)[number]
 
 /** What lies between the machines: a veth pair as it is, or one that can do no more than a plain network card. */
@@ -47,5 +47,5 @@ const OVERLAY: Plan = { clientAddress: '10.0.10.2', serverAddress: '10.0.10.3', 
 export const PLANS: Readonly<Record<Scenario, Plan>> = {
   bridge: { clientAddress: '10.1.1.2', serverAddress: '10.1.1.3', prefixLength: 24 },
   router: { clientAddress: '10.1.1.2', serverAddress: '10.1.2.2', prefixLength: 24, gateways: ['10.1.1.1', '10.1.2.1'] },
-  vxlan: OVERLAY, 'vxlan-send': OVERLAY, 'vxlan-receive': OVERLAY, 'vxlan-uplink': OVERLAY, 'vxlan-send-uplink': OVERLAY
+  vxlan: OVERLAY, 'vxlan-send': OVERLAY, 'vxlan-receive': OVERLAY, 'vxlan-socket': OVERLAY, 'vxlan-send-socket': OVERLAY
 }

@@ -54,14 +54,14 @@ const kernelMachine = async ({ name, host, hostAddress, local, remote }: Machine
 const networkFile = ({ host, hostAddress, local, remote }: Machine, scenario: Scenario): string => [
   'version: 1',
   `bridges: { br0: { mtu: ${INNER_MTU} } }`,
-  `vxlans: { vxlan1: { bridge: br0, id: 42, local: ${local}, remote: [${remote}], uplink: ${scenario.endsWith('uplink') ? 'tap' : 'socket'} } }`,
+  `vxlans: { vxlan1: { bridge: br0, id: 42, local: ${local}, remote: [${remote}]${scenario.endsWith('socket') ? ', uplink: socket' : ''} } }`,
   `hosts: { ${host}: { interfaces: { eth0: { bridge: br0, address: ${hostAddress} } } } }`, ''
 ].join('\n')
 
 /** Which of the two machines, the sending and the receiving one, are Tapway's. */
 const TAPWAYS: Readonly<Partial<Record<Scenario, readonly [boolean, boolean]>>> = {
   vxlan: [true, true], 'vxlan-send': [true, false], 'vxlan-receive': [false, true],
-  'vxlan-uplink': [true, true], 'vxlan-send-uplink': [true, false]
+  'vxlan-socket': [true, true], 'vxlan-send-socket': [true, false]
 }
 
 /** Whether a scenario is one with a tunnel. */

@@ -140,7 +140,7 @@ const vxlan = mapping({
   mtu: s.integer(MIN_MTU, VXLAN_MAX_MTU).optional(),
   mac: s.mac.optional(),
   netns: s.netns.optional(),
-  uplink: s.word('socket', 'tap', 'auto').default('socket'),
+  uplink: s.word('auto', 'tap', 'socket').default('auto'),
   fdb: list(mapping({
     mac: s.lladdr,
     dst: s.underlayPeer,
