@@ -14,6 +14,7 @@ export const USAGE = `npm run bench -- [options]
   --with LIST       ${OTHER_SIDES.join(', ')}: other switches in user space beside these two, on the bridge (none).
                     ovs is Open vSwitch's userspace datapath with TSO on TAPs, ovs-packet the same on packet sockets.
                     Installs them where they are not there (Debian packages openvswitch-switch, vde2)
+                    policy and policy-vxlan compare Tapway with apps and policies with Tapway without, on the same path
   --underlay NAME   what the tunnels of the vxlan scenarios go through: ${UNDERLAYS.join(', ')} (veth)
   --poll LIST       how Tapway waits: ${POLL_MODES.join(', ')}. All measures are taken in the first, round trips in all.
                     With one mode named, all measures are taken in it

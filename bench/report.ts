@@ -15,7 +15,13 @@ type Draw = (head: readonly string[], rows: Rows) => string
 
 const spread = (values: readonly number[]): string => (values.length < 2 ? '' : ` (${Math.min(...values)} to ${Math.max(...values)})`)
 
+/** The heads of the columns of two sides. */
 const PAIRED_HEAD = ['scenario', 'what', 'tapway polls', 'unit', 'kernel', 'tapway', 'ratio', 'goal']
+const POLICY_HEAD = ['scenario', 'what', 'tapway polls', 'unit', 'without policies', 'with policies', 'ratio', 'goal']
+const isBesideKernel = (r: Series): boolean => r.base === undefined
+const isBesidePlain = (r: Series): boolean => r.base === 'plain'
+/** How a side is called in tables that hold rows of both kinds. */
+const sideText = (r: Series, side: string): string => (r.base === undefined ? side : side === 'tapway' ? 'tapway, policies' : 'tapway, none')
 const pairedRows = (rows: readonly Series[]): string[][] => rows.map((r) => [
   r.scenario, r.what, r.poll, r.unit, `${r.kernelMedian}${spread(r.kernel)}`, `${r.tapwayMedian}${spread(r.tapway)}`, r.ratio.toFixed(2),
   goalText(r.ratio, r.goal)
@@ -32,7 +38,7 @@ const singleRows = (rows: readonly Single[]): string[][] =>
 
 const RUNS_HEAD = ['what', 'unit', 'side', 'every run']
 const runsRows = ({ paired, singles }: Results): string[][] => [
-  ...paired.flatMap((r) => [['kernel', r.kernel] as const, ['tapway', r.tapway] as const, ...(r.others ?? []).map((o) => [o.name, o.runs] as const)]
+  ...paired.flatMap((r) => [[sideText(r, 'kernel'), r.kernel] as const, [sideText(r, 'tapway'), r.tapway] as const, ...(r.others ?? []).map((o) => [o.name, o.runs] as const)]
     .map(([side, runs]) => [`${r.scenario}, ${r.what}, ${r.poll}`, r.unit, side, runs.join(' ')])),
   ...singles.filter((r) => r.runs.length > 1 && r.runs.length < 20).map((r) => [`${r.group}, ${r.what}`, r.unit, 'tapway', r.runs.join(' ')])
 ]
@@ -40,7 +46,7 @@ const runsRows = ({ paired, singles }: Results): string[][] => [
 const CPU_HEAD = ['scenario', 'what', 'side', 'whole machine', 'of these']
 const cpuRows = (rows: readonly Series[]): string[][] => rows.flatMap((r) => Object.entries(r.cpu ?? {}).map(([side, seconds]) => {
   const [[, machine], ...parts] = Object.entries(seconds) as [[string, number], ...[string, number][]]
-  return [r.scenario, `${r.what}, ${r.poll}`, side, machine.toFixed(2), parts.map(([name, s]) => `${name} ${s.toFixed(2)}`).join(', ')]
+  return [r.scenario, `${r.what}, ${r.poll}`, sideText(r, side), machine.toFixed(2), parts.map(([name, s]) => `${name} ${s.toFixed(2)}`).join(', ')]
 }))
 
 /** Whether more of a unit is better. */
@@ -95,8 +101,9 @@ const tables = (results: Results, draw: Draw): string => {
     (rows.length === 0 ? [] : [...(title === '' ? [] : [title]), draw(head, rows)])
   return [
     machineText(results.machine, results.options), ...warning(results),
-    ...table('', PAIRED_HEAD, pairedRows(paired)),
-    ...list('Where Tapway is slower than the kernel:', slowerThanKernel(paired)),
+    ...table('', PAIRED_HEAD, pairedRows(paired.filter(isBesideKernel))),
+    ...list('Where Tapway is slower than the kernel:', slowerThanKernel(paired.filter(isBesideKernel))),
+    ...table('Tapway without apps and policies beside Tapway with them, the same path (the kernel takes no part):', POLICY_HEAD, pairedRows(paired.filter(isBesidePlain))),
     ...table('Beside other switches in user space, in the same runs:', OTHERS_HEAD, othersRows(paired)),
     ...list('Against the better of them:', besideOthers(paired)),
     ...table('', SINGLE_HEAD, singleRows(singles)),

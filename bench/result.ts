@@ -20,18 +20,20 @@ export interface Other {
   ratio: number
 }
 
-/** A figure of Tapway beside the kernel's, taken alternately. */
+/** A figure of Tapway beside the kernel's, or beside Tapway's own without policies, taken alternately. */
 export interface Paired {
   scenario: string
   what: string
   /** How Tapway waits for packets: tapway up --poll MODE. */
   poll: string
   unit: string
+  /** What `kernel` and `kernelMedian` are of, where it is not the kernel: Tapway without apps. */
+  base?: 'plain'
   kernel: number[]
   tapway: number[]
   kernelMedian: number
   tapwayMedian: number
-  /** Tapway's median by the kernel's. */
+  /** Tapway's median by the kernel's (or that of `base`). */
   ratio: number
   goal?: Goal
   met?: boolean

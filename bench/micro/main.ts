@@ -1,4 +1,4 @@
-/** `npm run bench:micro -- [codecs] [tables] [routes] [pipeline] [scale] [workers]` */
+/** `npm run bench:micro -- [codecs] [tables] [routes] [pipeline] [scale] [policy] [workers]` */
 import { MICRO_GROUPS, runMicro } from './run.js'
 
 const groups = process.argv.slice(2)

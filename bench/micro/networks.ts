@@ -13,7 +13,7 @@ const two = (n: number): string => n.toString(16).padStart(2, '0')
 export const stationMac = (side: number, n: number): string => `02:42:0a:0${side}:${two(n >> 8)}:${two(n & 255)}`
 export const stationAddress = (side: number, n: number): string => `10.${side}.${n >> 8}.${n & 255}`
 export const FIRST = 10
-const ROUTER_MACS = ['02:00:00:00:01:01', '02:00:00:00:02:02']
+export const ROUTER_MACS = ['02:00:00:00:01:01', '02:00:00:00:02:02']
 
 export interface Made {
   network: Network

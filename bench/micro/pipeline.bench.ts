@@ -10,13 +10,16 @@
  */
 import { inlineMore } from '../../src/engine/compiler.js'
 import type { Operation } from '../../src/network/operations.js'
+import { udpFrame } from '../frames.js'
 import { CTL_PORT_BUDGET } from '../../src/port/rings.js'
 import { threadCpuTime } from '../../src/native.js'
 import { single, type Goal } from '../result.js'
 import { median } from '../statistics.js'
 import { allocationOf, report, timeLoop } from './measure.js'
-import { bridge, bridgeOf, exchanges, OFFLOADS, OFFLOADS_WITH_USO, open, port, routerOf, stationMac, type Made } from './networks.js'
-import type { ReplayPeer } from './replay-io.js'
+import {
+  bridge, bridgeOf, exchanges, FIRST, OFFLOADS, OFFLOADS_WITH_USO, open, port, ROUTER_MACS, routerOf, stationAddress, stationMac, type Made
+} from './networks.js'
+import type { ReplayFrame, ReplayPeer } from './replay-io.js'
 
 const PACKETS = 2_000_000
 /** Few enough that the young generation, 1 MiB at first, is not full before the end. */
@@ -81,6 +84,28 @@ const vxlanOf = (flows: number, offloads: number): Made => {
   return made
 }
 
+/** Two hosts with a router between them, and so many conversations of theirs; with policies they are of two apps, of which one may reach the other. */
+const routerWith = (flows: number, hasPolicies: boolean): Made => {
+  const made = routerOf(1)
+  const { network, io } = made
+  if (hasPolicies) {
+    for (const [i, name] of ['one', 'other'].entries()) {
+      network.apply({ op: 'app.add', name: `${name}-app`, id: 1001 + i })
+      network.apply({ op: 'app.member', name: `${name}-app`, port: name, mac: stationMac(i + 1, FIRST), addresses: [stationAddress(i + 1, FIRST)] })
+    }
+    network.apply({ op: 'policy.add', from: 'one-app', to: 'other-app', protocol: 'udp', ports: [9, 9] })
+  }
+  const frames = exchanges(network, 1, ROUTER_MACS).map(({ port: row }, i) => Array.from({ length: flows }, (_, n): ReplayFrame => ({
+    port: row,
+    bytes: udpFrame({
+      sourceMac: stationMac(i + 1, FIRST), destinationMac: ROUTER_MACS[i]!, source: stationAddress(i + 1, FIRST), destination: stationAddress(2 - i, FIRST),
+      sourcePort: i === 0 ? 1000 + n : 9, destinationPort: i === 0 ? 9 : 1000 + n
+    })
+  })))
+  io.load(frames[0]!.flatMap((frame, n) => [frame, frames[1]![n]!]))
+  return made
+}
+
 /** Turns until so many frames have arrived. */
 const turns = ({ network, io }: Made, packets: number) => (): void => {
   for (const end = io.arrived() + packets; io.arrived() < end;) network.engine.turn(false)
@@ -111,8 +136,8 @@ const measure = async (what: string, made: Made, goal: Goal | undefined): Promis
 }
 
 /** Throughput alone, for a figure that is taken beside another process's, by turns (run.ts). */
-const measureSpeed = (what: string, made: Made): void => {
-  report(single('scale', what, 'Mpps', timeLoop(turns(made, PACKETS), PACKETS, 5).map((ns) => 1000 / ns)))
+const measureSpeed = (group: string, what: string, made: Made): void => {
+  report(single(group, what, 'Mpps', timeLoop(turns(made, PACKETS), PACKETS, 5).map((ns) => 1000 / ns)))
   verify(made)
 }
 
@@ -155,11 +180,14 @@ switch (variant) {
     await measure(label, vxlanOf(flows, offloads), goalOf(VXLAN_GOAL, 'joined'))
     break
   case 'bridge-among':
-    measureSpeed(`bridge, ${flows} flows among ${joined} FDB entries`, bridgeAmong(flows, Number(joined)))
+    measureSpeed('scale', `bridge, ${flows} flows among ${joined} FDB entries`, bridgeAmong(flows, Number(joined)))
     break
   case 'router-among':
-    measureSpeed(`router, ${flows} flows among ${joined} reachable neighbours`, routerOf(flows, Number(joined)))
+    measureSpeed('scale', `router, ${flows} flows among ${joined} reachable neighbours`, routerOf(flows, Number(joined)))
+    break
+  case 'router-with':
+    measureSpeed('policy', `router, ${flows} flow${flows === 1 ? '' : 's'}, with ${joined === '0' ? 'no policies' : 'policies'}`, routerWith(flows, joined !== '0'))
     break
   default:
-    throw new Error('pipeline.bench.js replay | bridge FLOWS [joined] | router FLOWS [joined] | vxlan FLOWS [joined] | bridge-among FLOWS STATIONS | router-among FLOWS NEIGHBOURS')
+    throw new Error('pipeline.bench.js replay | bridge FLOWS [joined] | router FLOWS [joined] | vxlan FLOWS [joined] | bridge-among FLOWS STATIONS | router-among FLOWS NEIGHBOURS | router-with FLOWS 0|1')
 }

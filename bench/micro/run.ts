@@ -13,22 +13,33 @@ const BENCHES: readonly (readonly string[])[] = [
   ['workers', 'bridge', '256'], ['workers', 'router', '256'], ['workers', 'learning', '256']
 ]
 
-/** What a large table costs: the same flows among many entries and among few, by turns, as a machine drifts. */
+/** What something costs: the same flows with it and without, by turns, as a machine drifts. */
 interface Comparison {
+  group: 'scale' | 'policy'
+  /** What the ratio is called. */
   what: string
-  variant: string
-  many: number
-  few: number
+  /** Arguments of the pipeline: without, and with. */
+  without: readonly string[]
+  having: readonly string[]
   goal?: Goal
 }
-const FLOWS = '256'
 const COMPARISON_RUNS = 5
 const COMPARISONS: readonly Comparison[] = [
-  { what: 'bridge', variant: 'bridge-among', many: 1_000_000, few: 1000, goal: { bound: 'at least', value: 0.95, aim: 0.98 } },
-  { what: 'router', variant: 'router-among', many: 100_000, few: 1000 }
+  {
+    group: 'scale', what: 'bridge, 256 flows: throughput among 1000000 entries against 1000',
+    without: ['bridge-among', '256', '1000'], having: ['bridge-among', '256', '1000000'], goal: { bound: 'at least', value: 0.95, aim: 0.98 }
+  },
+  {
+    group: 'scale', what: 'router, 256 flows: throughput among 100000 entries against 1000',
+    without: ['router-among', '256', '1000'], having: ['router-among', '256', '100000']
+  },
+  ...['1', '256'].map((flows): Comparison => ({
+    group: 'policy', what: `router, ${flows} flow${flows === '1' ? '' : 's'}: throughput with policies against none`,
+    without: ['router-with', flows, '0'], having: ['router-with', flows, '1']
+  }))
 ]
 
-export const MICRO_GROUPS = ['codecs', 'tables', 'routes', 'pipeline', 'scale', 'workers'] as const
+export const MICRO_GROUPS = ['codecs', 'tables', 'routes', 'pipeline', 'scale', 'policy', 'workers'] as const
 
 /** What a file has reported; throws when it fails. */
 const runFile = async (file: string, args: readonly string[]): Promise<Single[]> => {
@@ -44,20 +55,20 @@ const runFile = async (file: string, args: readonly string[]): Promise<Single[]>
 }
 
 /** Every row of both sides with the figures of all its processes, then the ratio of their throughput (Mpps). */
-const compare = async ({ what, variant, many, few, goal }: Comparison): Promise<Single[]> => {
+const compare = async ({ group, what, without, having, goal }: Comparison): Promise<Single[]> => {
   const runs = new Map<string, Single>()
   const ratios: number[] = []
   for (let i = 0; i < COMPARISON_RUNS; i++) {
     const speed: number[] = []
-    for (const entries of [few, many]) {
-      for (const row of await runFile('pipeline', [variant, FLOWS, String(entries)])) {
+    for (const args of [without, having]) {
+      for (const row of await runFile('pipeline', args)) {
         if (row.unit === 'Mpps') speed.push(row.median)
         runs.set(row.what, single(row.group, row.what, row.unit, [...runs.get(row.what)?.runs ?? [], row.median]))
       }
     }
     ratios.push(speed[1]! / speed[0]!)
   }
-  const ratio = single('scale', `${what}, ${FLOWS} flows: throughput among ${many} entries against ${few}`, 'ratio', ratios, goal)
+  const ratio = single(group, what, 'ratio', ratios, goal)
   report(ratio)
   return [...runs.values(), ratio]
 }
@@ -66,6 +77,6 @@ const compare = async ({ what, variant, many, few, goal }: Comparison): Promise<
 export const runMicro = async (groups: readonly string[] = MICRO_GROUPS): Promise<Single[]> => {
   const results: Single[] = []
   for (const [file, ...args] of BENCHES) if (groups.includes(file!)) results.push(...await runFile(file!, args))
-  if (groups.includes('scale')) for (const comparison of COMPARISONS) results.push(...await compare(comparison))
+  for (const comparison of COMPARISONS) if (groups.includes(comparison.group)) results.push(...await compare(comparison))
   return results
 }

@@ -5,7 +5,7 @@
  */
 import { existsSync } from 'node:fs'
 import { atEnd, inNetns, run } from './command.js'
-import { PLANS, type Scenario, type Side } from './side.js'
+import { PLANS, type KernelScenario, type Side } from './side.js'
 
 /** A namespace that is deleted at the end. */
 export const addNetns = async (name: string): Promise<string> => {
@@ -41,7 +41,7 @@ export const addBridge = async (where: string, ports: readonly string[]): Promis
   await run(['ip', '-n', where, 'link', 'set', 'br0', 'up'])
 }
 
-export const createKernelSide = async (scenario: Scenario): Promise<Side> => {
+export const createKernelSide = async (scenario: KernelScenario): Promise<Side> => {
   const { clientAddress, serverAddress, prefixLength, gateways } = PLANS[scenario]
   const [client, server, middle] = ['bench-k-client', 'bench-k-server', 'bench-k-middle']
   await addNetns(middle)

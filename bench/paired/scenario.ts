@@ -1,5 +1,5 @@
 /**
- * A scenario: the kernel's network and Tapway's set up side by side, one of them loaded at a time, by turns (A B A B ...), so that
+ * A scenario: the kernel's network and Tapway's (or Tapway's without apps and with them) set up side by side, one of them loaded at a time, by turns (A B A B ...), so that
  * a machine that drifts drifts for both. Judged are ratios of medians.
  */
 import { cpus } from 'node:os'
@@ -11,6 +11,7 @@ import { machineSeconds } from './cpu.js'
 import { createKernelSide } from './kernel.js'
 import { CPU_SECONDS, OF_THESE, roundTrip, tcp, udp, type Figures } from './measures.js'
 import { createOtherSide } from './others.js'
+import { createPolicySide, isPolicy } from './policy.js'
 import type { OtherSide, Scenario, Side, Underlay } from './side.js'
 import { createTapwaySide, DEFAULT_POLL, type Poll } from './tapway.js'
 import { createVxlanSide, isVxlan } from './vxlan.js'
@@ -21,8 +22,9 @@ export type Measure = (typeof MEASURES)[number]
 /** What is measured when nothing is asked for by name. */
 const USUAL: Readonly<Record<Scenario, readonly Measure[]>> = {
   bridge: ['tcp1', 'tcp8', 'udp', 'rtt'], router: ['tcp1', 'tcp8', 'udp', 'rtt'],
-  vxlan: ['tcp1', 'udp', 'rtt'], 'vxlan-send': ['tcp1', 'udp'], 'vxlan-receive': ['tcp1', 'udp'],
-  'vxlan-uplink': ['tcp1'], 'vxlan-send-uplink': ['tcp1']
+  vxlan: ['tcp1', 'tcp4', 'udp', 'rtt'], 'vxlan-send': ['tcp1', 'udp'], 'vxlan-receive': ['tcp1', 'udp'],
+  'vxlan-socket': ['tcp1'], 'vxlan-send-socket': ['tcp1'],
+  policy: ['tcp1', 'udp', 'rtt'], 'policy-vxlan': ['tcp1', 'udp', 'rtt']
 }
 
 export interface PairedOptions {
@@ -71,17 +73,18 @@ const once = (measure: Measure, side: Side, seconds: number): Promise<Figures> =
   }
 }
 
-type Goals = Readonly<Partial<Record<Measure, readonly [floor: number, aim: number]>>>
+type Limits = readonly [floor: number, aim?: number]
+type Goals = Readonly<Partial<Record<Measure, Limits>>>
 
-/** What is asked of a ratio, tapway by kernel: of the headline, and of the same per CPU second of the whole machine. */
-const GOALS: Readonly<Record<Scenario, Goals>> = {
+/** What is asked of a ratio, tapway by the other side: of the headline, and of the same per CPU second of the whole machine. */
+const GOALS: Readonly<Partial<Record<Scenario, Goals>>> = {
   bridge: { tcp1: [0.9, 1.25], tcp8: [0.36, 0.6], udp: [1.5, 2.3], rtt: [1.5, 1.2] },
   router: { tcp1: [0.9, 1.25], udp: [1.5, 2.3] },
   vxlan: { tcp1: [0.85, 1.1], tcp4: [0.4, 0.7], udp: [1.3, 1.9] },
   'vxlan-send': { tcp1: [0.9, 1.1] },
   'vxlan-receive': { tcp1: [0.9, 1.1] },
-  'vxlan-uplink': { tcp1: [0.85, 1.1] },
-  'vxlan-send-uplink': { tcp1: [0.9, 1.1] }
+  policy: { tcp1: [0.95], udp: [0.85] },
+  'policy-vxlan': { tcp1: [0.95], udp: [0.85] }
 }
 const SLEEPING_GOAL = [5, 3] as const
 const NIC_GOALS: Goals = { tcp1: [1, 1.2] }
@@ -89,16 +92,16 @@ const CPU_GOALS: Readonly<Partial<Record<Scenario, Goals>>> = {
   bridge: { tcp8: [0.36, 0.6], udp: [0.7, 1.1] }, router: { udp: [0.7, 1.1] }
 }
 
+const goal = (bound: Goal['bound'], limits: Limits | undefined): Goal | undefined =>
+  (limits === undefined ? undefined : { bound, value: limits[0], ...(limits[1] === undefined ? {} : { aim: limits[1] }) })
+
 const goalOf = (scenario: Scenario, measure: Measure, poll: Poll, underlay: Underlay): Goal | undefined => {
-  const goals = underlay === 'veth' ? GOALS[scenario] : scenario === 'vxlan' ? NIC_GOALS : {}
-  const goal = measure === 'rtt' && poll === 'sleep' && goals.rtt !== undefined ? SLEEPING_GOAL : goals[measure]
-  return goal === undefined ? undefined : { bound: measure === 'rtt' ? 'at most' : 'at least', value: goal[0], aim: goal[1] }
+  const goals = underlay === 'veth' ? GOALS[scenario] ?? {} : scenario === 'vxlan' ? NIC_GOALS : {}
+  return goal(measure === 'rtt' ? 'at most' : 'at least', measure === 'rtt' && poll === 'sleep' && goals.rtt !== undefined ? SLEEPING_GOAL : goals[measure])
 }
 
-const cpuGoalOf = (scenario: Scenario, measure: Measure, underlay: Underlay): Goal | undefined => {
-  const goal = underlay === 'veth' ? CPU_GOALS[scenario]?.[measure] : undefined
-  return goal === undefined ? undefined : { bound: 'at least', value: goal[0], aim: goal[1] }
-}
+const cpuGoalOf = (scenario: Scenario, measure: Measure, underlay: Underlay): Goal | undefined =>
+  goal('at least', underlay === 'veth' ? CPU_GOALS[scenario]?.[measure] : undefined)
 
 /** How a scenario is called in the results. */
 const labelOf = (scenario: Scenario, underlay: Underlay): string => (underlay === 'veth' ? scenario : `${scenario}, ${underlay}`)
@@ -134,13 +137,14 @@ const series = async (
     }
   }
   const values = (side: Side['name'], name: string): number[] => seen[side]!.map((f) => f[name]!)
-  const [unit] = headline(seen.kernel![0]!)
-  const byCpu = Object.keys(seen.kernel![0]!).filter((name) => name.endsWith('per CPU second'))
-  const of = (name: string, goal?: Goal): Series => {
-    const row = paired(label, WHAT[measure], poll, name, values('kernel', name), values('tapway', name), goal)
-    const others = sides.filter((side) => side.name !== 'kernel' && side.name !== 'tapway').map((side): Other =>
+  const base = sides[0]!.name
+  const [unit] = headline(seen[base]![0]!)
+  const byCpu = Object.keys(seen[base]![0]!).filter((name) => name.endsWith('per CPU second'))
+  const of = (name: string, asked?: Goal): Series => {
+    const row = paired(label, WHAT[measure], poll, name, values(base, name), values('tapway', name), asked)
+    const others = sides.filter((side) => side.name !== base && side.name !== 'tapway').map((side): Other =>
       other(side.name, side.version ?? '', values(side.name, name), row.tapwayMedian))
-    return { ...row, ...(others.length === 0 ? {} : { others }), background: rounded(median(background)) }
+    return { ...row, ...(base === 'plain' ? { base } : {}), ...(others.length === 0 ? {} : { others }), background: rounded(median(background)) }
   }
   const first: Series = { ...of(unit, goalOf(scenario, measure, poll, o.underlay)), cpu: cpuOf(seen), details: seen }
   return [first, ...byCpu.map((name) => of(name, cpuGoalOf(scenario, measure, o.underlay)))]
@@ -161,8 +165,8 @@ export const runScenario = async (scenario: Scenario, o: PairedOptions): Promise
   const results: Series[] = []
   const leave = scope()
   try {
-    const tunnel = isVxlan(scenario)
-    const kernel = await (tunnel ? createVxlanSide('kernel', scenario, DEFAULT_POLL, o.underlay) : createKernelSide(scenario))
+    const kernel = isPolicy(scenario) ? undefined
+      : await (isVxlan(scenario) ? createVxlanSide('kernel', scenario, DEFAULT_POLL, o.underlay) : createKernelSide(scenario))
     const others: Side[] = []
     if (scenario === 'bridge') {
       for (const name of o.others) {
@@ -176,9 +180,11 @@ export const runScenario = async (scenario: Scenario, o: PairedOptions): Promise
       if (measures.length === 0) continue
       const leaveTapway = scope()
       try {
-        const tapway = await (tunnel ? createVxlanSide('tapway', scenario, poll, o.underlay) : createTapwaySide(scenario, poll))
-        // A polling instance would take a core from the kernel's runs
-        const sides = [kernel, poll === 'busy' ? tapway : { ...tapway, pause: () => undefined }, ...(poll === o.polls[0] ? others : [])]
+        const made = isPolicy(scenario) ? [await createPolicySide('plain', scenario, poll), await createPolicySide('tapway', scenario, poll)]
+          : [await (isVxlan(scenario) ? createVxlanSide('tapway', scenario, poll, o.underlay) : createTapwaySide(scenario, poll))]
+        // A polling instance would take a core from the other side's runs
+        const tapways = poll === 'busy' ? made : made.map((side) => ({ ...side, pause: () => undefined }))
+        const sides = [...(kernel === undefined ? [] : [kernel]), ...tapways, ...(poll === o.polls[0] ? others : [])]
         await warmUp(sides, measures)
         for (const measure of measures) results.push(...await series(scenario, measure, poll, sides, o))
       } finally {

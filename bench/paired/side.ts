@@ -2,9 +2,9 @@
 export const OTHER_SIDES = ['ovs', 'ovs-packet', 'vde'] as const
 export type OtherSide = (typeof OTHER_SIDES)[number]
 
-/** One of the networks that are compared: two hosts, and what joins them. */
+/** One of the networks that are compared: two hosts, and what joins them. `plain` is Tapway without apps (policy.ts). */
 export interface Side {
-  name: 'kernel' | 'tapway' | OtherSide
+  name: 'kernel' | 'tapway' | 'plain' | OtherSide
   /** Of another switch, what it says it is. */
   version?: string
   /** Namespaces of the hosts; the interface is eth0 in both. */
@@ -24,10 +24,15 @@ export interface Side {
 /**
  * `vxlan`: two machines joined by a tunnel, each with one of the hosts behind a bridge. In `vxlan-send` and `vxlan-receive` Tapway is
  * the sending or the receiving machine and the kernel the other one; what they are compared with is the kernel on both.
- * `vxlan-uplink` and `vxlan-send-uplink` are `vxlan` and `vxlan-send` with `uplink: tap` in Tapway's files.
+ * `vxlan-socket` and `vxlan-send-socket` are `vxlan` and `vxlan-send` with `uplink: socket` in Tapway's files, where super-frames are cut here.
+ * `policy` and `policy-vxlan` are Tapway with apps and policies beside Tapway without: on one cell, and between two.
  */
-export const SCENARIOS = ['bridge', 'router', 'vxlan', 'vxlan-send', 'vxlan-receive', 'vxlan-uplink', 'vxlan-send-uplink'] as const
+export const SCENARIOS = [
+  'bridge', 'router', 'vxlan', 'vxlan-send', 'vxlan-receive', 'vxlan-socket', 'vxlan-send-socket', 'policy', 'policy-vxlan'
+] as const
 export type Scenario = (typeof SCENARIOS)[number]
+export type PolicyScenario = Extract<Scenario, `policy${string}`>
+export type KernelScenario = Exclude<Scenario, PolicyScenario>
 
 /** What lies between the machines: a veth pair as it is, or one that can do no more than a plain network card. */
 export const UNDERLAYS = ['veth', 'nic'] as const
@@ -43,9 +48,9 @@ export interface Plan {
 
 const OVERLAY: Plan = { clientAddress: '10.0.10.2', serverAddress: '10.0.10.3', prefixLength: 24 }
 
-/** The addresses of a scenario, the same on both sides. */
-export const PLANS: Readonly<Record<Scenario, Plan>> = {
+/** The addresses of a scenario, the same on both sides; policy.ts has its own. */
+export const PLANS: Readonly<Record<KernelScenario, Plan>> = {
   bridge: { clientAddress: '10.1.1.2', serverAddress: '10.1.1.3', prefixLength: 24 },
   router: { clientAddress: '10.1.1.2', serverAddress: '10.1.2.2', prefixLength: 24, gateways: ['10.1.1.1', '10.1.2.1'] },
-  vxlan: OVERLAY, 'vxlan-send': OVERLAY, 'vxlan-receive': OVERLAY, 'vxlan-uplink': OVERLAY, 'vxlan-send-uplink': OVERLAY
+  vxlan: OVERLAY, 'vxlan-send': OVERLAY, 'vxlan-receive': OVERLAY, 'vxlan-socket': OVERLAY, 'vxlan-send-socket': OVERLAY
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { atEnd, inNetns, serve, type Program, type Service } from './command.js'
-import { PLANS, type Scenario, type Side } from './side.js'
+import { PLANS, type KernelScenario, type Side } from './side.js'
 
 export const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 const COMMAND = join(ROOT, 'bin', 'tapway.js')
@@ -17,7 +17,7 @@ export const DEFAULT_POLL: Poll = 'adaptive'
 const CLIENT = 'bench-t-client'
 const SERVER = 'bench-t-server'
 
-const networkFile = (scenario: Scenario): string => {
+const networkFile = (scenario: KernelScenario): string => {
   const { clientAddress, serverAddress, prefixLength, gateways } = PLANS[scenario]
   const host = (name: string, bridge: string, address: string, gateway: string | undefined): string => [
     `  ${name}:`,
@@ -64,7 +64,7 @@ export const pausing = (instances: readonly Program[]): Pick<Side, 'pids' | 'pau
   return { pids: instances.map(({ pid }) => pid), pause: toAll('SIGSTOP'), resume: toAll('SIGCONT') }
 }
 
-export const createTapwaySide = async (scenario: Scenario, poll: Poll): Promise<Side> => {
+export const createTapwaySide = async (scenario: KernelScenario, poll: Poll): Promise<Side> => {
   const instance = await startTapway(networkFile(scenario), 'bench', poll)
   const { clientAddress, serverAddress, gateways } = PLANS[scenario]
   return {

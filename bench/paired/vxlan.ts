@@ -5,12 +5,12 @@
  */
 import { inNetns, run, type Service } from './command.js'
 import { addBridge, addHost, addNetns } from './kernel.js'
-import { PLANS, type Scenario, type Side, type Underlay } from './side.js'
+import { PLANS, type KernelScenario, type Scenario, type Side, type Underlay } from './side.js'
 import { pausing, startTapway, type Poll } from './tapway.js'
 
 /** Bytes that fit through the tunnel: the underlay's 1500 less Ethernet, VXLAN, UDP and IPv4 header. */
 const INNER_MTU = 1450
-const UNDERLAY_ADDRESSES = ['192.168.77.1', '192.168.77.2'] as const
+export const UNDERLAY_ADDRESSES = ['192.168.77.1', '192.168.77.2'] as const
 const UNDERLAY_DEVICE = 'u0'
 
 /**
@@ -22,6 +22,8 @@ const NIC_FEATURES = [
   'gro', 'on', 'rx-udp-gro-forwarding', 'on'
 ]
 
+type Joined = Pick<Machine, 'name' | 'local'>
+
 interface Machine {
   name: string
   /** Its host, whose eth0 is a port of its bridge. */
@@ -31,7 +33,8 @@ interface Machine {
   remote: string
 }
 
-const joinMachines = async ([one, other]: readonly [Machine, Machine], underlay: Underlay): Promise<void> => {
+/** Two namespaces with a cable between them. */
+export const joinMachines = async ([one, other]: readonly [Joined, Joined], underlay: Underlay): Promise<void> => {
   for (const { name } of [one, other]) await addNetns(name)
   await run(['ip', '-n', one.name, 'link', 'add', UNDERLAY_DEVICE, 'type', 'veth', 'peer', 'name', UNDERLAY_DEVICE, 'netns', other.name])
   for (const { name, local } of [one, other]) {
@@ -51,24 +54,24 @@ const kernelMachine = async ({ name, host, hostAddress, local, remote }: Machine
   await addBridge(name, ['port1', 'vxlan1'])
 }
 
-const networkFile = ({ host, hostAddress, local, remote }: Machine, scenario: Scenario): string => [
+const networkFile = ({ host, hostAddress, local, remote }: Machine, scenario: KernelScenario): string => [
   'version: 1',
   `bridges: { br0: { mtu: ${INNER_MTU} } }`,
-  `vxlans: { vxlan1: { bridge: br0, id: 42, local: ${local}, remote: [${remote}], uplink: ${scenario.endsWith('uplink') ? 'tap' : 'socket'} } }`,
+  `vxlans: { vxlan1: { bridge: br0, id: 42, local: ${local}, remote: [${remote}]${scenario.endsWith('socket') ? ', uplink: socket' : ''} } }`,
   `hosts: { ${host}: { interfaces: { eth0: { bridge: br0, address: ${hostAddress} } } } }`, ''
 ].join('\n')
 
 /** Which of the two machines, the sending and the receiving one, are Tapway's. */
 const TAPWAYS: Readonly<Partial<Record<Scenario, readonly [boolean, boolean]>>> = {
   vxlan: [true, true], 'vxlan-send': [true, false], 'vxlan-receive': [false, true],
-  'vxlan-uplink': [true, true], 'vxlan-send-uplink': [true, false]
+  'vxlan-socket': [true, true], 'vxlan-send-socket': [true, false]
 }
 
 /** Whether a scenario is one with a tunnel. */
 export const isVxlan = (scenario: Scenario): boolean => TAPWAYS[scenario] !== undefined
 
 /** One of the networks of a tunnel scenario: the kernel's on both machines, or Tapway's on those that the scenario names. */
-export const createVxlanSide = async (name: Side['name'], scenario: Scenario, poll: Poll, underlay: Underlay): Promise<Side> => {
+export const createVxlanSide = async (name: Side['name'], scenario: KernelScenario, poll: Poll, underlay: Underlay): Promise<Side> => {
   const { clientAddress, serverAddress, prefixLength } = PLANS[scenario]
   const prefix = `bench-${name[0]}`
   const [client, server] = [`${prefix}-client`, `${prefix}-server`]

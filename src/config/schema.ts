@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { type Raw } from './document.js'
 import * as s from './scalars.js'
+import { VXLAN_PORT } from '../wire/vxlan.js'
 
 /** Highest MTU of a TAP: 65535 without the Ethernet header (tun_net_initialize() of drivers/net/tun.c). */
 export const TAP_MAX_MTU = 65521
@@ -119,7 +120,7 @@ const vxlan = mapping({
   bridge: s.reference('a bridge'),
   id: s.integer(1, MAX_VNI),
   local: s.underlayLocal.optional(),
-  dstport: s.integer(1, 65535).default(4789),
+  dstport: s.integer(1, 65535).default(VXLAN_PORT),
   remote: oneOrMany(s.underlayPeer),
   group: s.underlayGroup.optional(),
   dev: s.device.optional(),
@@ -140,7 +141,7 @@ const vxlan = mapping({
   mtu: s.integer(MIN_MTU, VXLAN_MAX_MTU).optional(),
   mac: s.mac.optional(),
   netns: s.netns.optional(),
-  uplink: s.word('socket', 'tap', 'auto').default('socket'),
+  uplink: s.word('auto', 'tap', 'socket').default('auto'),
   fdb: list(mapping({
     mac: s.lladdr,
     dst: s.underlayPeer,
@@ -172,9 +173,7 @@ export const networkFile = mapping({
 
 export type NetworkShape = z.output<typeof networkFile>
 export type BridgeShape = z.output<typeof bridge>
-export type RouterShape = z.output<typeof router>
 export type RouterInterfaceShape = z.output<typeof routerInterface>
-export type HostShape = z.output<typeof host>
 export type HostInterfaceShape = z.output<typeof hostInterface>
 export type PortShape = z.output<typeof port>
 export type VxlanShape = z.output<typeof vxlan>

@@ -20,7 +20,7 @@ test('every default', (t) => {
   t.deepEqual(vxlansOf('id: 42'), [{
     name: 'vxlan1', bridge: 'br0', mac: macOfName('default', 'vxlan1'), mtu: 1450, id: 42, family: 4, dstport: 4789, srcport: [49152, 65535],
     remote: [], learning: true, proxy: false, neighSuppress: false, ttl: 64, tos: 0, df: 'unset', udpcsum: true, ageing: 300, maxaddress: 0,
-    l2miss: false, l3miss: false, gbp: false, innerVlan: 'pass', uplink: 'socket', fdb: [], neighbors: []
+    l2miss: false, l3miss: false, gbp: false, innerVlan: 'pass', uplink: 'auto', fdb: [], neighbors: []
   }])
 })
 
@@ -47,6 +47,7 @@ vxlans:
     l2miss: true
     l3miss: true
     gbp: true
+    uplink: socket
     inner_vlan: drop
     mtu: 1400
     mac: 02:00:00:00:00:42

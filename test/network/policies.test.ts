@@ -2,6 +2,7 @@
 import test from 'ava'
 import fc from 'fast-check'
 import type { AppRow, DeniedRow, FlowRow, Operation, PolicyCheckRow, PolicyProtocol, PolicyRow, Query } from '../../src/network/operations.js'
+import { arpFrame } from '../helpers/frames.js'
 import { echo, ethernet, ipv4, tcp, udp } from '../oracle/naive-frames.js'
 import { arrive, cellFile, createCell, macOf, sentBy, settle, type Cell, type CellPlan } from './cells-lab.js'
 
@@ -235,6 +236,43 @@ test('a peer whose packets are denied for want of a mark is told: its address, a
   ask(B)
   t.deepEqual(said, [line])
   t.deepEqual(rows<DeniedRow>(two, { show: 'denied' }).map(({ mark, port }) => [mark, port]), [[0, 8080]])
+})
+
+test('apps on one bridge, without a router: the same rules, and a host of no app beside them has none', (t) => {
+  const [web, db, none] = ['10.0.0.1', '10.0.0.2', '10.0.0.3']
+  const mac = (address: string): string => macOf('ee:ee', address)
+  const host = (name: string, address: string): string => `${name}: { interfaces: { eth0: { bridge: br0, address: ${address}/24, mac: ${mac(address)} } } }`
+  const cell = createCell(`version: 1
+bridges: { br0: {} }
+hosts: { ${host('a', web)}, ${host('b', db)}, ${host('n', none)} }
+apps: { web: { id: 1, hosts: a }, db: { id: 2, hosts: b } }
+policies: [ { from: web, to: db, protocol: tcp, ports: 80 } ]
+`)
+  const names: Record<string, string> = { [web]: 'a', [db]: 'b', [none]: 'n' }
+  /** Who gets a frame. */
+  const got = (from: string, to: string, frame: (o: { from: string; to: string }) => number[]): string => {
+    cell.lab.send(`${names[from]}.eth0`, Uint8Array.from(frame({ from, to })))
+    cell.lab.run()
+    return Object.values(names).filter((name) => cell.lab.taken(`${name}.eth0`).length > 0).join('')
+  }
+  const syn = (port: number, target?: string) => ({ from, to }: { from: string; to: string }): number[] =>
+    ethernet(target ?? mac(to), mac(from), 0x0800, ipv4(6, from, to, tcp(from, 1000, to, port, [], { flags: SYN })))
+  const arp = ({ from, to }: { from: string; to: string }): number[] => [...arpFrame({ senderMac: mac(from), sender: from, target: to })]
+  const all = 'ff:ff:ff:ff:ff:ff'
+  // Stations are looked for as ever
+  t.is(got(web, db, arp), 'bn')
+  t.is(got(db, web, arp), 'an')
+  t.is(got(none, web, arp), 'ab')
+  t.is(got(web, db, syn(80)), 'b')
+  t.is(got(web, db, syn(81)), '')
+  t.is(got(db, web, syn(80)), '')
+  t.is(got(none, db, syn(80)), '')
+  t.is(got(web, none, syn(80)), 'n')
+  // A frame to all reaches who may have the packet in it
+  t.is(got(web, '10.0.0.255', syn(81, all)), 'n')
+  t.is(got(web, db, syn(80, all)), 'bn')
+  t.deepEqual(rows<DeniedRow>(cell, { show: 'denied' }).map(({ from, to, port }) => `${from} ${to} ${port}`).sort(), ['undefined db 80', 'db web 80', 'web db 81'].sort())
+  cell.lab.held()
 })
 
 test('check says which policy, and what is denied', (t) => {
