@@ -173,6 +173,8 @@ static const struct {
   { "dropCapabilities", tw_drop_capabilities },
   { "currentCapabilities", tw_current_capabilities },
   { "setSchedBatch", tw_set_sched_batch },
+  { "getAffinity", tw_get_affinity },
+  { "setAffinity", tw_set_affinity },
   { "threadCpuTime", tw_thread_cpu_time }
 };
 

@@ -72,6 +72,42 @@ napi_value tw_set_sched_batch(napi_env env, napi_callback_info info)
   return tw_undefined(env);
 }
 
+/* getAffinity(): the processors that the calling thread may run on, by number. */
+napi_value tw_get_affinity(napi_env env, napi_callback_info info)
+{
+  (void)info;
+  cpu_set_t set;
+  napi_value result;
+  if (sched_getaffinity(0, sizeof set, &set) < 0) return tw_throw_errno(env, errno, "sched_getaffinity", "this thread");
+  if (napi_create_array(env, &result) != napi_ok) return NULL;
+  uint32_t n = 0;
+  for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++)
+    if (CPU_ISSET(cpu, &set) && napi_set_element(env, result, n++, tw_number(env, (double)cpu)) != napi_ok) return NULL;
+  return result;
+}
+
+/* setAffinity(cpus): the calling thread runs on these processors only, from now on. */
+napi_value tw_set_affinity(napi_env env, napi_callback_info info)
+{
+  napi_value argv[1];
+  uint32_t count;
+  if (!tw_args(env, info, 1, argv, NULL)) return NULL;
+  if (napi_get_array_length(env, argv[0], &count) != napi_ok) {
+    napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", "an array of numbers is expected");
+    return NULL;
+  }
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (uint32_t i = 0; i < count; i++) {
+    napi_value each;
+    int32_t cpu;
+    if (napi_get_element(env, argv[0], i, &each) != napi_ok || !tw_int32(env, each, &cpu)) return NULL;
+    if (cpu >= 0 && cpu < CPU_SETSIZE) CPU_SET((size_t)cpu, &set); /* an empty set is EINVAL */
+  }
+  if (sched_setaffinity(0, sizeof set, &set) < 0) return tw_throw_errno(env, errno, "sched_setaffinity", "this thread");
+  return tw_undefined(env);
+}
+
 /* threadCpuTime(): nanoseconds of processor time the calling thread has used. */
 napi_value tw_thread_cpu_time(napi_env env, napi_callback_info info)
 {

@@ -201,6 +201,8 @@ napi_value tw_create_io(napi_env env, napi_callback_info info);
 napi_value tw_drop_capabilities(napi_env env, napi_callback_info info);
 napi_value tw_current_capabilities(napi_env env, napi_callback_info info);
 napi_value tw_set_sched_batch(napi_env env, napi_callback_info info);
+napi_value tw_get_affinity(napi_env env, napi_callback_info info);
+napi_value tw_set_affinity(napi_env env, napi_callback_info info);
 napi_value tw_thread_cpu_time(napi_env env, napi_callback_info info);
 
 #endif

@@ -182,6 +182,8 @@ export interface Addon {
   dropCapabilities(): void
   currentCapabilities(): Capabilities
   setSchedBatch(on: boolean): void
+  getAffinity(): number[]
+  setAffinity(cpus: readonly number[]): void
   threadCpuTime(): number
 }
 
@@ -339,6 +341,12 @@ export const currentCapabilities = (): Capabilities => addon().currentCapabiliti
 
 /** SCHED_BATCH for the calling thread, or SCHED_OTHER again. */
 export const setSchedBatch = (on: boolean): void => addon().setSchedBatch(Boolean(on))
+
+/** Processors that the calling thread may run on, by number (sched_getaffinity(2)). */
+export const getAffinity = (): number[] => addon().getAffinity()
+
+/** The calling thread runs on these processors only, from now on (sched_setaffinity(2)); at least one must be there. */
+export const setAffinity = (cpus: readonly number[]): void => addon().setAffinity(cpus)
 
 /** Processor time of the calling thread in nanoseconds. */
 export const threadCpuTime = (): number => addon().threadCpuTime()

@@ -20,6 +20,8 @@ export interface DataPlaneOptions {
   poll: PollMode
   /** Threads that forward; one when left out. TAPs have a queue for each, tunnels sockets (Operation's `queues`, `others`). */
   workers?: number
+  /** The processor that each of them stays on while there is much to do; wherever the scheduler likes when left out or empty. */
+  cpus?: readonly number[]
   /** Offloads of tunnels; all on when left out. */
   udpSegment?: boolean
   udpGro?: boolean
@@ -84,13 +86,13 @@ export class DataPlane extends EventEmitter {
   }
 
   private launch(index: number, again: boolean): Promise<void> {
-    const { options: { instance, poll, udpSegment = true, udpGro = true, coalesce = true }, workers, posts, threads } = this
+    const { options: { instance, poll, cpus, udpSegment = true, udpGro = true, coalesce = true }, workers, posts, threads } = this
     this.running++
     return threads[index]!.start({
       instance, poll, udpSegment, udpGro, coalesce, again, worker: index, workers, flowSeed: this.seed,
       operations: this.operations.map((o) => operationOf(index === 0 ? o : asFollower(o), index, workers)),
       eventFds: threads.map(({ eventFd }) => eventFd), seed: Math.floor(Math.random() * 0x7fffffff),
-      ...(posts === undefined ? {} : { posts })
+      ...(posts === undefined ? {} : { posts }), ...(cpus?.[index] === undefined ? {} : { cpu: cpus[index] })
     })
   }
 

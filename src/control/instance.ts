@@ -5,11 +5,12 @@
 import { loadNetworkFile } from '../config/load.js'
 import { formatWarning } from '../config/problem.js'
 import type { NetworkFile } from '../config/types.js'
+import { chooseCpus, cpusInUse } from '../lab/cpus.js'
 import { Lab } from '../lab/lab.js'
 import { LabError, messageOf, type LabLog } from '../lab/types.js'
 import { underlayMtu } from '../lab/underlay-look.js'
 import { Underlay } from '../lab/underlay.js'
-import { close, openNetns, setCarrier, setLink } from '../native.js'
+import { close, getAffinity, openNetns, setCarrier, setLink } from '../native.js'
 import { NetworkError, type Operation, type StatsResult } from '../network/operations.js'
 import { VERSION } from '../version.js'
 import { buildOperations } from './build-operations.js'
@@ -83,7 +84,9 @@ export const runInstance = async (options: InstanceOptions): Promise<number> => 
       instance: options.name, log: labLog, udpSegment, udpGro, workers, recordUplinks: (uplinks) => lab.recordUplinks(uplinks)
     })
     const operations = buildOperations(file, lab.interfaces, { devices: lab.devices, tunnel: (name) => underlay!.tunnel(name) })
-    plane = await DataPlane.start({ instance: options.name, poll: options.poll, workers, udpSegment, udpGro, coalesce, operations })
+    const cpus = chooseCpus(workers, getAffinity(), cpusInUse(options.name))
+    lab.recordCpus(cpus)
+    plane = await DataPlane.start({ instance: options.name, poll: options.poll, workers, cpus, udpSegment, udpGro, coalesce, operations })
     plane.on('failed', (error: Error) => abort(error))
     plane.on('restarted', (error: Error) => log.error({ error: error.message }, 'the data plane died; a new one has taken over'))
     plane.on('device-lost', (port: string, errno: number) => log.warn({ port, errno }, 'the device behind this port is gone'))

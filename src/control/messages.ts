@@ -16,6 +16,8 @@ export interface WorkerSetup {
   flowSeed: number
   instance: string
   poll: PollMode
+  /** The processor to stay on while there is much to do. */
+  cpu?: number
   /** Send with UDP_SEGMENT, expect UDP_GRO, join what came out of a tunnel: where the kernel has them. */
   udpSegment: boolean
   udpGro: boolean

@@ -4,7 +4,7 @@
  */
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { attachPosts } from '../core/posts.js'
-import { dropCapabilities, setSchedBatch, signal } from '../native.js'
+import { dropCapabilities, getAffinity, setAffinity, setSchedBatch, signal } from '../native.js'
 import { inlineMore } from '../engine/compiler.js'
 import { NetworkError, type ApplyResult, type Operation } from '../network/operations.js'
 import { createNetwork, RESTRUCTURING } from '../network/network.js'
@@ -124,8 +124,20 @@ reply({ event: 'ready' })
 
 const { engine } = network
 const { control } = engine.rings
+const anywhere = getAffinity()
+let stays = false
+/** Keeps to one processor while there is much to do: whoever wakes this thread would draw it to its own, back and forth. */
+const stay = (on: boolean): void => {
+  stays = on
+  try {
+    setAffinity(on ? [setup.cpu!] : anywhere)
+  } catch {
+    // Not allowed any more (cpuset(7)): it goes without
+  }
+}
 while (stopping < 0) {
   engine.turn(jobs.length === 0 && !network.ping.hasEvents())
+  if (setup.cpu !== undefined && engine.isBusy() !== stays) stay(!stays)
   if (control[CTL_WOKEN] !== 0) {
     for (let m = receiveMessageOnPort(port); m !== undefined; m = receiveMessageOnPort(port)) serve(m.message as WorkerRequest)
   }

@@ -39,6 +39,8 @@ const MAX_SLEEP_MS = 1000
 const SPARSE_MS = 1
 const BULK_BYTES = 8192
 const BULK_MS = 5
+/** So long after bulk traffic more of it is to be expected. */
+const STAY_MS = 100
 
 /** The FDB is looked through for aged entries in this many goes, one a second, of at least so many slots. */
 const SWEEP_GOES = 16
@@ -342,6 +344,8 @@ export const createEngine = (options: EngineOptions) => {
     wake: (): void => {
       times[NEXT_TICK] = 0
     },
+    /** There is much to do, or there was a moment ago. */
+    isBusy: (): boolean => clock.now - times[LAST_BULK]! < STAY_MS,
     close: (): void => io.close()
   }
 }

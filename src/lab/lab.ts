@@ -154,6 +154,11 @@ export class Lab {
     this.#write({ ...this.#record, uplinks })
   }
 
+  /** Writes down which processors the instance's threads stay on. */
+  recordCpus(cpus: readonly number[]): void {
+    this.#write({ ...this.#record, cpus })
+  }
+
   /** What is written about this instance. */
   get record(): InstanceRecord {
     return this.#record

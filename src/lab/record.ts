@@ -57,6 +57,8 @@ export interface InstanceRecord {
   readonly adopted: readonly AdoptedNamespace[]
   readonly devices: readonly AttachedDevice[]
   readonly uplinks: readonly MadeUplink[]
+  /** processors that its threads stay on when there is much to do */
+  readonly cpus: readonly number[]
 }
 
 export const recordPath = (instance: string, directory = RUN_DIR): string => `${directory}/${instance}.json`
@@ -84,7 +86,7 @@ export const isAlive = (record: InstanceRecord): boolean =>
 /** The beginning of a record: this process, nothing made yet. */
 export const newRecord = (instance: string, socket: string | null, devices: readonly AttachedDevice[]): InstanceRecord => ({
   version: RECORD_VERSION, instance, pid: process.pid, startTime: startTimeOf(process.pid)!, boot: bootId(), socket,
-  namespaces: [], adopted: [], devices, uplinks: [],
+  namespaces: [], adopted: [], devices, uplinks: [], cpus: [],
 })
 
 /** Reads a record; undefined when there is none. Throws LabError for one that this version did not write. */
@@ -98,9 +100,10 @@ export const readRecord = (instance: string, directory = RUN_DIR): InstanceRecor
     throw new LabError(`cannot read ${path}: ${messageOf(error)}`)
   }
   try {
-    const record = JSON.parse(text) as Omit<InstanceRecord, 'version' | 'devices' | 'uplinks'> & { version: number } & Partial<Pick<InstanceRecord, 'devices' | 'uplinks'>>
+    const record = JSON.parse(text) as Omit<InstanceRecord, 'version' | 'devices' | 'uplinks' | 'cpus'> & { version: number }
+      & Partial<Pick<InstanceRecord, 'devices' | 'uplinks' | 'cpus'>>
     if ([1, RECORD_VERSION].includes(record.version) && record.instance === instance) {
-      return { ...record, version: RECORD_VERSION, devices: record.devices ?? [], uplinks: record.uplinks ?? [] }
+      return { ...record, version: RECORD_VERSION, devices: record.devices ?? [], uplinks: record.uplinks ?? [], cpus: record.cpus ?? [] }
     }
   } catch {
     // said below

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import {
   close, createIo, currentCapabilities, CTL_SLEPT, CTL_SLOT_BYTES, CTL_RX_SLOTS, CTL_SPIN_US, CTL_TIMEOUT_MS, CTL_TX_COUNT,
-  CTL_TX_FAILED, CTL_WOKEN, CTL_WORDS, newEventFd, openNetns, openTap, PORT_FILE, RX_STRIDE, setLink, setSchedBatch,
+  CTL_TX_FAILED, CTL_WOKEN, CTL_WORDS, getAffinity, newEventFd, openNetns, openTap, PORT_FILE, RX_STRIDE, setAffinity, setLink, setSchedBatch,
   signal, threadCpuTime, TX_STRIDE, TX_WRITE, TX_WRITEV
 } from '../../src/native.js'
 import * as rings from '../../src/port/rings.js'
@@ -298,4 +298,20 @@ test('scheduling and time of a thread', async (t) => {
   t.true(first > 0)
   t.true(threadCpuTime() >= first)
   t.notThrows(() => setSchedBatch(false))
+})
+
+test('a thread stays on the processors it is told, and no other thread with it', async (t) => {
+  const before = getAffinity()
+  t.true(before.length > 0)
+  const last = before.at(-1)!
+  const inside = await inWorker(`
+    n.setAffinity([${last}])
+    const one = n.getAffinity()
+    n.setAffinity([${before.join(', ')}])
+    return { one, all: n.getAffinity() }
+  `) as Record<string, unknown>
+  t.deepEqual(inside, { one: [last], all: before })
+  t.deepEqual(getAffinity(), before)
+  t.throws(() => setAffinity([]), { code: 'EINVAL' })
+  t.deepEqual(getAffinity(), before)
 })
