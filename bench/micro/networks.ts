@@ -91,3 +91,8 @@ export const routerOf = (flows: number, others = 0, offloads = OFFLOADS, options
   made.io.load(exchanges(made.network, flows, ROUTER_MACS))
   return made
 }
+
+/** Turns until so many frames have arrived. */
+export const turns = ({ network, io }: Made, packets: number) => (): void => {
+  for (const end = io.arrived() + packets; io.arrived() < end;) network.engine.turn(false)
+}

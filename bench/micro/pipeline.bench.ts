@@ -17,7 +17,7 @@ import { single, type Goal } from '../result.js'
 import { median } from '../statistics.js'
 import { allocationOf, report, timeLoop } from './measure.js'
 import {
-  bridge, bridgeOf, exchanges, FIRST, OFFLOADS, OFFLOADS_WITH_USO, open, port, ROUTER_MACS, routerOf, stationAddress, stationMac, type Made
+  bridge, bridgeOf, exchanges, FIRST, OFFLOADS, OFFLOADS_WITH_USO, open, port, ROUTER_MACS, routerOf, stationAddress, stationMac, turns, type Made
 } from './networks.js'
 import type { ReplayFrame, ReplayPeer } from './replay-io.js'
 
@@ -104,11 +104,6 @@ const routerWith = (flows: number, hasPolicies: boolean): Made => {
   })))
   io.load(frames[0]!.flatMap((frame, n) => [frame, frames[1]![n]!]))
   return made
-}
-
-/** Turns until so many frames have arrived. */
-const turns = ({ network, io }: Made, packets: number) => (): void => {
-  for (const end = io.arrived() + packets; io.arrived() < end;) network.engine.turn(false)
 }
 
 /** Every frame must have left by the other port, on its own or in a super-frame: what is fast because it drops is no result. */
