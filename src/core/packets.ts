@@ -21,6 +21,7 @@ export const F_LINK_BROADCAST = 4 // the frame came to a link broadcast or multi
 export const F_OWN = 8 // made by this router or bridge itself
 export const F_SHARED = 32 // a slice whose bytes another packet has, too
 export const F_SLICE = 16 // one of several in a slot, each with bytes of its own; nothing may be written before `start`
+export const F_GUESSED = 64 // a super-frame whose segment size nobody has told: a smaller one is as right
 
 export const LARGE = 0
 export const SMALL = 1
@@ -305,11 +306,21 @@ export const createPackets = (options: PoolOptions = {}) => {
     release(p)
   }
 
+  /**
+   * Makes the segments of a super-frame no longer than `most` bytes, headers included, if nobody has told how long they are: true. False for
+   * all others, which are what they are.
+   */
+  const recut = (p: number, most: number): boolean => {
+    if ((flags[p]! & F_GUESSED) === 0 || gsoType[p] === 0 || stride[p] !== 0 || most <= headerLength[p]!) return false
+    if (headerLength[p]! + gsoSize[p]! > most) gsoSize[p] = most - headerLength[p]!
+    return true
+  }
+
   return {
     capacity, largeSlots, smallSlots, arena, bytes, view, u16, i32,
     slot, start, length, inPort, flags, gsoType, gsoSize, csumStart, csumOffset, headerLength, vlan, l3, l4, flowHash, mark, remote, next, stride,
     scratch, scratchBytes, slotData, balance, drops, portDrops,
-    takeSlot, giveSlot, received, originate, piece, slice, copy, isShared, linearize, moveToSmall, makeWritable, drop, transmitted, delivered, merged,
+    takeSlot, giveSlot, received, originate, piece, slice, copy, isShared, linearize, moveToSmall, makeWritable, recut, drop, transmitted, delivered, merged,
     /** Rows in use; with the balance: created minus ended. */
     packetsInUse: () => capacity - freePacketCount,
     freeSlots: (kind: number) => (kind === LARGE ? freeLargeCount : freeSmallCount)

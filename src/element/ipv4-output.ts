@@ -38,7 +38,7 @@ export const createIpv4Output = (parts: Ipv4OutputParts) => {
 
   /** Does it fit the MTU of `out`, a super-frame when cut into its segments? */
   const fits = (p: number, out: number): boolean =>
-    (gsoType[p] === 0 ? length[p]! : headerLength[p]! + gsoSize[p]!) - ETHERNET_HEADER <= mtu[out]!
+    (gsoType[p] === 0 ? length[p]! : headerLength[p]! + gsoSize[p]!) - ETHERNET_HEADER <= mtu[out]! || packets.recut(p, mtu[out]! + ETHERNET_HEADER)
 
   /** Drops a packet with DF that does not fit, telling its sender the MTU (RFC 1191 section 4). */
   const tooBig = (p: number, iface: number, out: number): void => {

@@ -7,7 +7,7 @@
  * be completed. Both are recognised here.
  */
 import type { Packets } from '../core/packets.js'
-import { F_NEEDS_CSUM } from '../core/packets.js'
+import { F_GUESSED, F_NEEDS_CSUM } from '../core/packets.js'
 import { P_UP, type Ports } from '../core/ports.js'
 import { GSO_ECN, GSO_TCPV4, GSO_TCPV6 } from '../core/layout.js'
 import {
@@ -175,6 +175,7 @@ export const createTunnelInput = ({
     const isCwr = (bytes[l4 + tcp.OFF_FLAGS]! & tcp.FLAG_CWR) !== 0
     gsoType[p] = (type === ETHERTYPE_IPV4_LE ? GSO_TCPV4 : GSO_TCPV6) | (isCwr ? GSO_ECN : 0)
     gsoSize[p] = segment
+    flags[p] = flags[p]! | F_GUESSED
     headerLength[p] = header
   }
 

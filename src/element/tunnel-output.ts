@@ -138,7 +138,7 @@ export const createTunnelOutput = ({
     // What a super-frame's segments are, or the frame
     const size = gsoType[p] === 0 || length[p]! < headerLength[p]! + gsoSize[p]! ? length[p]! : headerLength[p]! + gsoSize[p]!
     const own = mtu[port]!
-    if (size > own + ETHERNET_HEADER + (tagged ? VLAN_TAG : 0)) {
+    if (size > own + ETHERNET_HEADER + (tagged ? VLAN_TAG : 0) && !packets.recut(p, own + ETHERNET_HEADER)) {
       tooBig(p, t, own)
       return
     }
@@ -147,7 +147,7 @@ export const createTunnelOutput = ({
     // Without DF the underlay cuts what its path does not take
     if (isDf) {
       const path = pathMtuTo(t, r)
-      if (size > path + ETHERNET_HEADER) {
+      if (size > path + ETHERNET_HEADER && !packets.recut(p, path + ETHERNET_HEADER)) {
         tooBig(p, t, path)
         return
       }

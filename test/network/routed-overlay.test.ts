@@ -6,8 +6,9 @@ import type { AddrRow, NeighRow, RouteRow, VxlanRow } from '../../src/network/op
 import { formatIp4 } from '../../src/wire/ip4.js'
 import { formatMac } from '../../src/wire/mac.js'
 import { arpFrame, describe } from '../helpers/frames.js'
-import { echo, ethernet, ipv4, udp } from '../oracle/naive-frames.js'
-import { cellFile, createCell, linkName, macOf, sentBy, settle, type Cell } from './cells-lab.js'
+import { partial } from '../offload/naive-cut.js'
+import { echo, ethernet, ipv4, tcp, udp } from '../oracle/naive-frames.js'
+import { arrive, cellFile, createCell, linkName, macOf, sentBy, settle, type Cell } from './cells-lab.js'
 
 const ONE = '192.168.77.1'
 const TWO = '192.168.77.2'
@@ -135,6 +136,23 @@ test('no frame to all, to a group or to nobody known ever enters the tunnel, who
   one.lab.run()
   t.deepEqual(sentBy(one).map((d) => d.slice(8, 14)), [[0xee, 0xee, 10, 255, 97, 0]])
   t.deepEqual(frames(two, 'b1.eth0'), [])
+})
+
+test('a super-frame that came without the size of its segments is cut as small as the container\'s link wants it', (t) => {
+  const [from, to] = ['10.255.96.3', '10.255.97.3']
+  const text = cellFile({ subnet: 97, underlay: TWO, remote: { subnet: 96, underlay: ONE }, containers: { b1: 3 } })
+  const data = Array.from({ length: 10_000 }, (_, i) => i & 255)
+  for (const mtu of [1450, 1300, 600]) {
+    const two = createCell(text.replace('link-b1: { mtu: 1450 }', `link-b1: { mtu: ${mtu} }`), 2)
+    const whole = ethernet(macOf('ee:ee', '10.255.97.0'), macOf('ee:ee', '10.255.96.0'), 0x0800, ipv4(6, from, to, tcp(from, 1000, to, 80, data, { seq: 7 })))
+    // As from a kernel or an uplink on the same machine: DF, and the checksum to be completed
+    arrive(two, ONE, [[8, 0, 0, 0, 0, 0, 1, 0, ...partial(whole, 34, true)]])
+    const got = two.lab.taken('b1.eth0').map(({ bytes }) => [...bytes])
+    t.deepEqual(got.flatMap((frame) => frame.slice(54)), data)
+    t.is(Math.max(...got.map((frame) => frame.length)), mtu + 14)
+    t.deepEqual(sentBy(two), [], 'nobody is told to send less')
+    two.lab.held()
+  }
 })
 
 test('a container that goes takes nothing of the others with it, though they share the near end', (t) => {

@@ -184,7 +184,8 @@ systemTest('ICMP errors about allowed conversations pass: fragmentation needed, 
   const [first, second] = files(hosts, A_TO_B)
   const small = second.replace(`link-${b2}: { mtu: 1450 }`, `link-${b2}: { mtu: 1300 }`)
   t.not(small, second)
-  const [one] = await Promise.all([startCell(machines[0], first), startCell(machines[1], small)])
+  // By an uplink super-frames come whole, and are cut for the link there: nobody is told about them
+  const [one] = await Promise.all([startCell(machines[0], first.replace('    gbp:', '    uplink: socket\n    gbp:')), startCell(machines[1], small)])
   const big = await exec(a, 'ping', '-c', '1', '-W', '5', '-M', 'do', '-s', '1400', B2)
   t.regex(big.stdout, /Frag needed and DF set \(mtu = 1300\)/)
   t.regex(inNs(a, 'ip', 'route', 'get', B2), /mtu 1300/)
@@ -201,6 +202,16 @@ systemTest('ICMP errors about allowed conversations pass: fragmentation needed, 
     t.regex(stdout, /Time to live exceeded/, hops)
   }
   t.deepEqual(await drops(one), { 'ttl-exceeded': 1 })
+})
+
+systemTest('the last link takes less than the tunnel: super-frames get there, however they leave', async (t) => {
+  const machines = cable()
+  const hosts = newHosts()
+  const { a, b2 } = hosts
+  const [first, second] = files(hosts, A_TO_B)
+  await Promise.all([startCell(machines[0], first), startCell(machines[1], second.replace(`link-${b2}: { mtu: 1450 }`, `link-${b2}: { mtu: 1300 }`))])
+  inNs(b2, 'ip', 'link', 'set', 'eth0', 'mtu', '1450') // says to a that it takes more than gets there
+  await transfer(t, a, b2, B2)
 })
 
 systemTest('an error about nothing that was let in is denied', async (t) => {
