@@ -4,6 +4,7 @@ export default {
   workerThreads: false,
   concurrency: 1,
   serial: true,
-  timeout: '3m',
+  // Without a result; a machine that stands still for minutes is no test that hangs (what tests wait for has limits of its own)
+  timeout: '8m',
   failWithoutAssertions: true
 }

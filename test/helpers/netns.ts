@@ -76,6 +76,13 @@ export const sysctl = (netns: string, path: string): string => inNs(netns, 'cat'
 export const netnsNames = (): string[] =>
   ip('netns', 'list').split('\n').filter((line) => line !== '').map((line) => line.split(' ')[0]!).sort()
 
+/**
+ * A line of sh that waits until a bridge of the kernel sends: what it makes itself is lost until the kernel has noticed that its ports are up,
+ * which on a busy machine takes its time. Fails after some ten seconds.
+ */
+export const untilUp = (bridge: string): string =>
+  `n=0; until ip -br link show ${bridge} | grep -q ' UP '; do n=$((n + 1)); [ $n -lt 1000 ]; sleep 0.01; done`
+
 const undone: (() => Promise<unknown> | void)[] = []
 
 /** Has something undone after the test, last first; errors are shown and do not stop the rest. */

@@ -14,6 +14,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { onSweep, uniqueName } from './netns.js'
+import { createPatience } from './patience.js'
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 /** The command, to be run by node. */
@@ -22,7 +23,7 @@ export const BIN = join(ROOT, 'bin/tapway.js')
 export const example = (name: string): string => join(ROOT, 'examples', name)
 export const SMOL_INTERNET = example('smol-internet.yaml')
 
-/** How long anything may take before a test gives up on it: milliseconds. */
+/** How long anything may take before a test gives up on it: milliseconds, by patience.ts. */
 const PATIENCE = 30_000
 
 export interface Finished {
@@ -62,11 +63,11 @@ export class Program {
 
   /** Waits until what it printed on a stream matches. Throws when it ends before, or takes too long. */
   async prints(pattern: RegExp, stream: 'stdout' | 'stderr' = 'stdout'): Promise<RegExpMatchArray> {
-    for (const begun = performance.now(); ; await sleep(5)) {
+    for (const patience = createPatience(PATIENCE); ; await sleep(5)) {
       const running = this.running
       const match = pattern.exec(this[stream])
       if (match !== null) return match
-      if (!running || performance.now() - begun > PATIENCE) {
+      if (!running || patience.isOver()) {
         if (!running) await this.ended
         throw new Error(`${this.what}: no ${String(pattern)} on ${stream}\nstdout: ${this.stdout}\nstderr: ${this.stderr}`)
       }
@@ -106,13 +107,11 @@ export const start = (command: string, args: readonly string[], options: RunOpti
 /** Runs a program to its end. Throws when it takes longer than half a minute. */
 export const run = async (command: string, args: readonly string[], options: RunOptions = {}): Promise<Finished> => {
   const program = start(command, args, options)
-  const patience = new AbortController()
-  const late = sleep(PATIENCE, undefined, { signal: patience.signal }).then(() => { throw new Error(`${program.what}: does not end`) })
-  late.catch(() => {})
-  try {
-    return await Promise.race([program.ended, late])
-  } finally {
-    patience.abort()
+  const patience = createPatience(PATIENCE)
+  for (;;) {
+    const ended = await Promise.race([program.ended, sleep(50, undefined, { ref: false })])
+    if (ended !== undefined) return ended
+    if (patience.isOver()) throw new Error(`${program.what}: does not end`)
   }
 }
 
@@ -224,8 +223,8 @@ export const startTapway = async (network: string, options: UpOptions = {}): Pro
 
 /** Waits until something is so. Throws when it does not come to that within half a minute. */
 export const until = async (what: string, done: () => boolean | Promise<boolean>): Promise<void> => {
-  for (const begun = performance.now(); !await done(); await sleep(10)) {
-    if (performance.now() - begun > PATIENCE) throw new Error(`not within ${PATIENCE / 1000} s: ${what}`)
+  for (const patience = createPatience(PATIENCE); !await done(); await sleep(10)) {
+    if (patience.isOver()) throw new Error(`not within ${PATIENCE / 1000} s: ${what}`)
   }
 }
 

@@ -1,7 +1,7 @@
 /** A plan built of the kernel's parts, in a namespace of its own: interfaces are TAPs whose far ends the test holds. */
 import { spawn } from 'node:child_process'
 import { close, openNetns } from '../../src/native.js'
-import { ip, uniqueName } from '../helpers/netns.js'
+import { ip, uniqueName, untilUp } from '../helpers/netns.js'
 import { createRawPorts, type RawPorts } from '../helpers/raw-port.js'
 import {
   BRIDGE_NAME, type Box, type BridgePlan, type FdbEntry, type Plan, type Route, type RouterPlan, type Sent, type Station
@@ -108,6 +108,7 @@ const buildBridge = (ns: string, netns: number, plan: BridgePlan, ports: RawPort
       ...(plan.stations ?? []).map(neighbor)
     ]),
     ...sysctlLines(plan.sysctls ?? {}),
+    untilUp(BRIDGE_NAME),
     // `permanent` is what the command calls a local entry, `static` one that is not aged
     ...batchLines('bridge', (plan.fdb ?? []).map(fdbLine))
   ])

@@ -1,7 +1,7 @@
 /** A plan built of the kernel's parts: bridge, vxlan devices and TAPs in a namespace of its own. */
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { close, openNetns } from '../../src/native.js'
-import { ip, uniqueName } from '../helpers/netns.js'
+import { ip, uniqueName, untilUp } from '../helpers/netns.js'
 import { createRawPorts } from '../helpers/raw-port.js'
 import { startIn, until } from '../helpers/tapway.js'
 import {
@@ -71,6 +71,7 @@ export const createKernelVtep = (plan: VtepPlan): VtepBox => {
       ...plan.tunnels.flatMap((t, i) => tunnelLines(t, i, innerMtu(plan))),
       ...(plan.address === undefined ? [] : [`addr add ${plan.address} brd + dev ${BRIDGE}`])
     ]),
+    untilUp(BRIDGE),
     ...batch('bridge', plan.tunnels.flatMap(fdbLines))
   ])
 

@@ -6,6 +6,7 @@
 import { stringify } from 'yaml'
 import { close, openNetns } from '../../src/native.js'
 import { addNetns, ip, onSweep, uniqueName } from '../helpers/netns.js'
+import { createPatience } from '../helpers/patience.js'
 import { createRawPorts } from '../helpers/raw-port.js'
 import { type Instance, startTapway } from '../helpers/tapway.js'
 import {
@@ -96,9 +97,8 @@ export const createTapwayVtep = async (plan: VtepPlan): Promise<TapwayVtep> => {
   const settle = (): Seen[] => {
     for (let i = 0; i < TURNS; i++) {
       write(SYNC[0], ethernet('02:00:00:00:51:01', '02:00:00:00:51:00', SYNC_TYPE, [i]))
-      for (const begun = performance.now(); !read(10);) {
-        if (performance.now() - begun > PATIENCE
-          || !program.running) throw new Error(`Tapway does not forward\n${program.stderr}`)
+      for (const patience = createPatience(PATIENCE); !read(10);) {
+        if (patience.isOver() || !program.running) throw new Error(`Tapway does not forward\n${program.stderr}`)
       }
     }
     read(0)
