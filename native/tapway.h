@@ -68,8 +68,11 @@ bool tw_in_netns(int netns, tw_work work, void *arg, struct tw_failure *failure)
 /* Layout of the arrays: docstrings in src/native.ts, which has the same numbers. */
 enum {
   CTL_TX_COUNT = 0, CTL_TIMEOUT_MS, CTL_SPIN_US, CTL_RX_SLOTS, CTL_PORT_BUDGET, CTL_BYTE_BUDGET, CTL_RX_COUNT,
-  CTL_WOKEN, CTL_SLEPT, CTL_TX_FAILED, CTL_EVENTS, CTL_SLOT_BYTES, CTL_GSO_FALLBACKS, CTL_RX_REFUSED, CTL_TIME, CTL_WORDS = 16
+  CTL_WOKEN, CTL_SLEPT, CTL_TX_FAILED, CTL_EVENTS, CTL_SLOT_BYTES, CTL_GSO_FALLBACKS, CTL_RX_REFUSED, CTL_TIME,
+  CTL_WITHOUT = 16, CTL_WORDS
 };
+/* Bits of CTL_WITHOUT: what is not to be done. */
+enum { SKIP_YIELD = 1, SKIP_BURSTS = 2, SKIP_RECEIVE_BATCH = 4 };
 enum { TX_KIND = 0, TX_FD, TX_AT, TX_LENGTH, TX_GSO, TX_ADDRESS, TX_TTL_TOS, TX_ERRNO, TX_STRIDE };
 enum { TX_WRITE = 0, TX_WRITEV = 1, TX_SENDMSG = 2 };
 enum { RX_TAG = 0, RX_SLOT, RX_LENGTH, RX_FLAGS, RX_STRIDE = 4 };
@@ -99,6 +102,7 @@ struct tw_port {
 struct tw_round {
   int32_t slots, slot_bytes, port_budget, byte_budget, capacity;
   int32_t slot, count;
+  int32_t without; /* SKIP_ bits */
   int64_t bytes;
 };
 

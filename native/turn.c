@@ -100,8 +100,9 @@ static int look(struct tw_io *io, int32_t slots, int timeout_ms)
 }
 
 /* Waits for readiness: at once, then polling for spin_us, then asleep. Returns the number of events. */
-static int wait_ready(struct tw_io *io, int32_t slots, int32_t *slept)
+static int wait_ready(struct tw_io *io, const struct tw_round *r, int32_t *slept)
 {
+  const int32_t slots = r->slots;
   const int32_t asked = io->control.at[CTL_TIMEOUT_MS];
   const int32_t timeout_ms = asked < 0 || asked > TW_MAX_WAIT_MS ? TW_MAX_WAIT_MS : asked;
   const int32_t spin_us = clamp(io->control.at[CTL_SPIN_US], 0, timeout_ms * 1000);
@@ -113,7 +114,7 @@ static int wait_ready(struct tw_io *io, int32_t slots, int32_t *slept)
     do {
       count = look(io, slots, 0);
       if (count > 0) return count;
-      sched_yield(); /* whoever sends the answer may need this processor */
+      if (!(r->without & SKIP_YIELD)) sched_yield(); /* whoever sends the answer may need this processor */
     } while (microseconds() < end);
   }
   *slept = 1;
@@ -210,12 +211,13 @@ int32_t tw_turn(struct tw_io *io)
     .slot_bytes = clamp(control[CTL_SLOT_BYTES], 0, INT32_MAX),
     .port_budget = budget(control[CTL_PORT_BUDGET]),
     .byte_budget = budget(control[CTL_BYTE_BUDGET]),
+    .without = control[CTL_WITHOUT],
     .capacity = io->rx.length / RX_STRIDE
   };
   int32_t slept, woken = 0, ready = 0;
   io->turns++;
   control[CTL_TX_FAILED] = send_all(io);
-  const int count = wait_ready(io, r.slots, &slept);
+  const int count = wait_ready(io, &r, &slept);
   /* The kernel moves a level-triggered port to the end of its list, but within one batch somebody is always first. */
   const unsigned first = count > 0 ? io->turns % (unsigned)count : 0;
   for (int k = 0; k < count; k++) {
@@ -225,6 +227,7 @@ int32_t tw_turn(struct tw_io *io)
     } else if (event->data.u64 < io->port_count && io->ports[event->data.u64].state == PORT_WATCHED) {
       struct tw_port *port = &io->ports[event->data.u64];
       ready++;
+      if (r.without & SKIP_BURSTS) port->burst = 0;
       if (port->kind == PORT_FILE) read_port(io, port, event->events, &r);
       else read_socket(io, port, event->events, &r);
     }

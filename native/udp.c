@@ -134,7 +134,7 @@ int tw_receive(struct tw_io *io, const struct tw_port *port, const struct tw_rou
                int32_t *asked)
 {
   struct tw_batch *const batch = &io->batch;
-  int32_t most = least(TW_BATCH, left), count = 0;
+  int32_t most = least(r->without & SKIP_RECEIVE_BATCH ? 1 : TW_BATCH, left), count = 0;
   most = least(most, r->slots - r->slot);
   most = least(most, r->capacity - r->count);
   most = least(most, ((int64_t)r->byte_budget - r->bytes + UINT16_MAX) / (UINT16_MAX + 1)); /* a block may have 64 KiB */

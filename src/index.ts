@@ -27,6 +27,7 @@ export { createEngine, type Engine, type EngineOptions } from './engine/engine.j
 export { createMemoryIo, type MemoryArrival, type MemoryDatagram, type MemoryFrame, type MemoryIo } from './port/memory.js'
 export { createNativeIo, type NativeIo } from './port/native-io.js'
 export type { Io, Rings } from './port/rings.js'
+export { COALESCE, OPTIMISATION_NAMES, OPTIMISATIONS, type Optimisation, type Without } from './optimisations.js'
 export { REASONS, type ReasonRow } from './reason.js'
 
 // An instance

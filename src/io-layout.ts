@@ -19,7 +19,15 @@ export const CTL_SLOT_BYTES = 11 // in: bytes of frame a slot can take, at least
 export const CTL_GSO_FALLBACKS = 12 // out: TX_SENDMSG entries that the kernel did not cut, since the context was made: sent one by one
 export const CTL_RX_REFUSED = 13 // out: reads of packet sockets that gave an error in place of a frame, since the context was made
 export const CTL_TIME = 14 // out: two words, a float64: CLOCK_MONOTONIC in milliseconds at the end of the turn
-export const CTL_WORDS = 16 // least length of `control`
+export const CTL_WITHOUT = 16 // in: SKIP_ bits
+export const CTL_WORDS = 17 // least length of `control`
+
+/** Bits of CTL_WITHOUT, what is not to be done: offer the processor to others while polling, */
+export const SKIP_YIELD = 1
+/** read a port as often as it gave frames the last time (it is asked until it has none), */
+export const SKIP_BURSTS = 2
+/** receive several datagrams by one system call. */
+export const SKIP_RECEIVE_BATCH = 4
 
 /** What a port is, which says how it is read: a TAP (or anything else that read() takes frames from). */
 export const PORT_FILE = 0

@@ -1,5 +1,6 @@
 /** What the words of a command line mean. */
 import type { Operation, Query } from '../network/operations.js'
+import type { Without } from '../optimisations.js'
 
 export interface Globals {
   readonly name: string
@@ -74,9 +75,9 @@ export type Command =
   | { readonly kind: 'help'; readonly topic: string }
   | { readonly kind: 'version' }
   | {
-      readonly kind: 'up'; readonly file: string; readonly poll: Poll; readonly offload: boolean
-      /** Of tunnels' sockets and of what came out of tunnels. */
-      readonly udpSegment: boolean; readonly udpGro: boolean; readonly coalesce: boolean
+      readonly kind: 'up'; readonly file: string; readonly poll: Poll
+      /** Optimisations to be left out. */
+      readonly without: Without
       /** Threads that forward. */
       readonly workers?: number
     }

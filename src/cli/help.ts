@@ -1,4 +1,5 @@
 /** Usage texts, in the manner of `ip help` and `ip route help`: what is built, and nothing else. */
+import { OPTIMISATIONS } from '../optimisations.js'
 
 const OVERVIEW = `Usage: tapway [ OPTIONS ] COMMAND
        tapway [ OPTIONS ] OBJECT { show | add | del | ... | help }
@@ -91,7 +92,7 @@ With -s also the reasons that never happened, and drops by port.
 `
 
 const UP = `Usage: tapway up FILE [ --no-offload ] [ --no-udp-segment ] [ --no-udp-gro ] [ --no-coalesce ]
-               [ --poll { sleep | adaptive | busy } ] [ --workers N ] [ --name NAME ] [ --log-level LEVEL ]
+               [ --without WORD[,WORD...] ] [ --poll { sleep | adaptive | busy } ] [ --workers N ] [ --name NAME ] [ --log-level LEVEL ]
 Runs the network of FILE in the foreground, and prints a line that begins with "ready" when all ports forward.
 Ctrl-C or tapway down ends it and removes what it made.
 --no-offload      hosts' devices hand over no super-frames and complete their checksums themselves
@@ -99,6 +100,10 @@ Ctrl-C or tapway down ends it and removes what it made.
 --no-udp-gro      tunnels receive datagrams one by one
 --no-coalesce     nothing is joined to super-frames
 --workers N       N threads forward, each with a queue of every TAP; 1 when left out
+--without WORDS   leaves optimisations out, for experiments: what Tapway does stays the same, how fast it is does not
+WORD := all | coalesce | NAME
+NAME, and what happens without it:
+${Object.entries(OPTIMISATIONS).map(([name, text]) => `  ${name.padEnd(16)}${text}`).join('\n')}
 `
 
 const CHECK = `Usage: tapway check FILE

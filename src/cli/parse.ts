@@ -1,4 +1,5 @@
 /** The words of a command line to what they mean: pure, and throws usage errors only. */
+import { COALESCE, OPTIMISATION_NAMES, type Optimisation, type Without } from '../optimisations.js'
 import { type CaptureCommand, type Command, type Invocation, type PingCommand, POLLS } from './command.js'
 import { MAX_WORKERS } from '../control/messages.js'
 import { notSupported, usageError } from './error.js'
@@ -32,7 +33,7 @@ const PARSERS = {
 type ObjectName = keyof typeof VERBS
 
 const OPTIONS: Readonly<Record<string, OptionTable>> = {
-  up: { flags: ['--no-offload', '--no-udp-segment', '--no-udp-gro', '--no-coalesce', '--poll <mode>', '--workers <count>'] },
+  up: { flags: ['--no-offload', '--no-udp-segment', '--no-udp-gro', '--no-coalesce', '--without <names...>', '--poll <mode>', '--workers <count>'] },
   exec: { flags: [], passThrough: true },
   ping: { flags: ['-c <count>', '-i <seconds>', '-s <size>', '-t <ttl>', '-I <interface>', '-q', '-n'] },
   capture: { flags: ['-c <count>', '-w <file>', '-s <snaplen>', '-e', '-n', '-l', '-i <port...>'] },
@@ -148,6 +149,22 @@ const capture = ({ given, words }: Options): CaptureCommand => {
   })
 }
 
+/** Words that stand for several. */
+const GROUPS: ReadonlyMap<string, Without> = new Map([['all', OPTIMISATION_NAMES], ['coalesce', COALESCE]])
+/** Options that leave something out: commander's names. */
+const LEFT_OUT: Readonly<Record<string, Without>> = {
+  offload: ['offload'], udpSegment: ['udp-segment'], udpGro: ['udp-gro'], coalesce: COALESCE,
+}
+
+/** The optimisations that the options of `up` leave out, in the order of the list. */
+const withoutOf = (given: Options['given']): Without => {
+  const choices = [...OPTIMISATION_NAMES, ...GROUPS.keys()]
+  const listed = ((given['without'] ?? []) as string[]).flatMap((words) => words.split(','))
+    .flatMap((word) => GROUPS.get(word) ?? [values.oneOf(word, '--without', choices) as Optimisation])
+  const flagged = Object.entries(LEFT_OUT).flatMap(([option, names]) => (given[option] === false ? names : []))
+  return OPTIMISATION_NAMES.filter((name) => listed.includes(name) || flagged.includes(name))
+}
+
 const command = (name: string, options: Options): Command => {
   const { given, words } = options
   switch (name) {
@@ -156,11 +173,7 @@ const command = (name: string, options: Options): Command => {
     case 'up': {
       const poll = given['poll'] === undefined ? 'adaptive' : values.oneOf(String(given['poll']), '--poll', POLLS)
       const file = only(name, words, 'a network file FILE')
-      const on = (option: string): boolean => given[option] !== false
-      return defined({
-        kind: 'up' as const, file, offload: on('offload'), udpSegment: on('udpSegment'), udpGro: on('udpGro'), coalesce: on('coalesce'), poll,
-        workers: number(given, 'workers', 1, MAX_WORKERS),
-      })
+      return defined({ kind: 'up' as const, file, poll, without: withoutOf(given), workers: number(given, 'workers', 1, MAX_WORKERS) })
     }
     case 'check': return { kind: 'check', file: only(name, words, 'a network file FILE') }
     case 'down':

@@ -10,6 +10,7 @@ import {
 } from '../network/operations.js'
 import type { PingArguments } from '../network/ping.js'
 import { sortRoutes } from '../network/route-order.js'
+import type { Without } from '../optimisations.js'
 import { asFollower, mayDiffer, operationOf } from './followers.js'
 import { mergeLinks, mergeNeighbors, mergeStats } from './merge.js'
 import type { PollMode, WorkerEvent } from './messages.js'
@@ -22,10 +23,8 @@ export interface DataPlaneOptions {
   workers?: number
   /** The processor that each of them stays on while there is much to do; wherever the scheduler likes when left out or empty. */
   cpus?: readonly number[]
-  /** Offloads of tunnels; all on when left out. */
-  udpSegment?: boolean
-  udpGro?: boolean
-  coalesce?: boolean
+  /** Optimisations to be left out; none by default. */
+  without?: Without
   operations: Operation[]
 }
 
@@ -86,10 +85,10 @@ export class DataPlane extends EventEmitter {
   }
 
   private launch(index: number, again: boolean): Promise<void> {
-    const { options: { instance, poll, cpus, udpSegment = true, udpGro = true, coalesce = true }, workers, posts, threads } = this
+    const { options: { instance, poll, cpus, without = [] }, workers, posts, threads } = this
     this.running++
     return threads[index]!.start({
-      instance, poll, udpSegment, udpGro, coalesce, again, worker: index, workers, flowSeed: this.seed,
+      instance, poll, without, again, worker: index, workers, flowSeed: this.seed,
       operations: this.operations.map((o) => operationOf(index === 0 ? o : asFollower(o), index, workers)),
       eventFds: threads.map(({ eventFd }) => eventFd), seed: Math.floor(Math.random() * 0x7fffffff),
       ...(posts === undefined ? {} : { posts }), ...(cpus?.[index] === undefined ? {} : { cpu: cpus[index] })

@@ -12,6 +12,7 @@ import { underlayMtu } from '../lab/underlay-look.js'
 import { Underlay } from '../lab/underlay.js'
 import { close, getAffinity, openNetns, setCarrier, setLink } from '../native.js'
 import { NetworkError, type Operation, type StatsResult } from '../network/operations.js'
+import type { Without } from '../optimisations.js'
 import { VERSION } from '../version.js'
 import { buildOperations } from './build-operations.js'
 import { CaptureHub } from './capture-hub.js'
@@ -26,13 +27,9 @@ import { formatLastCounters } from './summary.js'
 export interface InstanceOptions {
   file: string
   name: string
-  offload: boolean
   poll: PollMode
-  /** Offloads of tunnels, where the kernel has them; on when left out. */
-  udpSegment?: boolean
-  udpGro?: boolean
-  /** Join what came out of a tunnel; on when left out. */
-  coalesce?: boolean
+  /** Optimisations to be left out; none by default. */
+  without?: Without
   logLevel: string
   /** Threads that forward; one when left out. */
   workers?: number
@@ -65,10 +62,10 @@ export const runInstance = async (options: InstanceOptions): Promise<number> => 
   const onSignal = (signal: string): void => end(signal)
   for (const signal of ENDING) process.on(signal, onSignal)
 
-  const { udpSegment = true, udpGro = true, coalesce = true } = options
+  const { without = [] } = options
   const labLog: LabLog = { info: (m) => log.info(m), warn: (m) => log.warn(m), debug: (m) => log.debug(m) }
   const lab = await Lab.create(file.hosts, {
-    instance: options.name, offload: options.offload, queues: workers, socket, log: labLog,
+    instance: options.name, offload: !without.includes('offload'), queues: workers, socket, log: labLog,
     devices: file.bridges.flatMap((bridge) => bridge.devices.map((device) => ({ ...device, bridge: bridge.name })))
   })
   let code = 0
@@ -81,12 +78,13 @@ export const runInstance = async (options: InstanceOptions): Promise<number> => 
   let failure: unknown
   try {
     underlay = await Underlay.open(file.vxlans, {
-      instance: options.name, log: labLog, udpSegment, udpGro, workers, recordUplinks: (uplinks) => lab.recordUplinks(uplinks)
+      instance: options.name, log: labLog, workers, udpSegment: !without.includes('udp-segment'), udpGro: !without.includes('udp-gro'),
+      uplinks: !without.includes('uplink'), recordUplinks: (uplinks) => lab.recordUplinks(uplinks)
     })
     const operations = buildOperations(file, lab.interfaces, { devices: lab.devices, tunnel: (name) => underlay!.tunnel(name) })
-    const cpus = chooseCpus(workers, getAffinity(), cpusInUse(options.name))
+    const cpus = without.includes('affinity') ? [] : chooseCpus(workers, getAffinity(), cpusInUse(options.name))
     lab.recordCpus(cpus)
-    plane = await DataPlane.start({ instance: options.name, poll: options.poll, workers, cpus, udpSegment, udpGro, coalesce, operations })
+    plane = await DataPlane.start({ instance: options.name, poll: options.poll, workers, cpus, without, operations })
     plane.on('failed', (error: Error) => abort(error))
     plane.on('restarted', (error: Error) => log.error({ error: error.message }, 'the data plane died; a new one has taken over'))
     plane.on('device-lost', (port: string, errno: number) => log.warn({ port, errno }, 'the device behind this port is gone'))

@@ -1,5 +1,6 @@
 /** What the main thread and the data-plane thread say to each other. Plain data; every request is answered once, under its id. */
 import type { Operation, Query } from '../network/operations.js'
+import type { Without } from '../optimisations.js'
 import type { PingArguments, PingReport } from '../network/ping.js'
 
 export { MAX_WORKERS } from '../core/posts.js'
@@ -18,10 +19,8 @@ export interface WorkerSetup {
   poll: PollMode
   /** The processor to stay on while there is much to do. */
   cpu?: number
-  /** Send with UDP_SEGMENT, expect UDP_GRO, join what came out of a tunnel: where the kernel has them. */
-  udpSegment: boolean
-  udpGro: boolean
-  coalesce: boolean
+  /** Optimisations left out. */
+  without: Without
   seed: number
   operations: Operation[]
   /** A thread before this one died: an operation that no longer works is passed over. */

@@ -22,13 +22,13 @@ const setup = workerData as WorkerSetup
 const port = parentPort!
 const reply = (message: WorkerReply): void => port.postMessage(message)
 
-inlineMore()
+if (!setup.without.includes('inlining')) inlineMore()
 let io: NativeIo | undefined
 const network = createNetwork({
   instance: setup.instance,
   seed: setup.seed,
   poll: setup.poll,
-  coalesce: setup.coalesce,
+  without: setup.without,
   flowSeed: setup.flowSeed,
   ...(setup.posts === undefined ? {} : {
     posts: attachPosts(setup.posts, setup.workers, setup.worker), wake: (worker) => signal(setup.eventFds[worker]!)
@@ -118,7 +118,7 @@ for (const operation of setup.operations) {
   }
 }
 // Work in larger batches: a thread that is woken does not push away who woke it (sched(7))
-setSchedBatch(true)
+if (!setup.without.includes('batch-thread')) setSchedBatch(true)
 dropCapabilities()
 reply({ event: 'ready' })
 

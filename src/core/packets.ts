@@ -43,6 +43,8 @@ export interface PoolOptions {
   smallSlots?: number
   /** Bytes for headers that cannot stand before their packets' bytes: of shared packets, of segments. */
   scratchBytes?: number
+  /** Off: a copy has bytes of its own from the start, while there is a slot for them. */
+  sharedFrames?: boolean
   /** How many ports may have their own drop counters; ports beyond count in the totals only. */
   ports?: number
 }
@@ -56,6 +58,7 @@ export const createPackets = (options: PoolOptions = {}) => {
   const smallSlots = options.smallSlots ?? 4096
   const portRows = options.ports ?? 4096
   const scratchBytes = options.scratchBytes ?? 512 << 10
+  const sharedFrames = options.sharedFrames ?? true
   const slotCount = largeSlots + smallSlots
 
   const scratch = largeSlots * LARGE_STRIDE + smallSlots * SMALL_STRIDE
@@ -221,6 +224,7 @@ export const createPackets = (options: PoolOptions = {}) => {
     headerLength[c] = headerLength[p]!
     vlan[c] = vlan[p]!
     mark[c] = mark[p]!
+    if (!sharedFrames) move(c, sizeClass(c))
     return c
   }
 
@@ -262,11 +266,16 @@ export const createPackets = (options: PoolOptions = {}) => {
     return true
   }
 
+  const sizeClass = (p: number): number => (length[p]! <= SMALL_DATA ? SMALL : LARGE)
+
   /** Before holding a packet: moves it to a small slot where it fits, so that large slots stay free for reception. False when it stays in a large one. */
   const moveToSmall = (p: number): boolean => slot[p]! >= largeSlots || (length[p]! <= SMALL_DATA && move(p, SMALL))
 
   /** Makes a packet's bytes its own, by copying them if they are shared. False when the pool is empty (nothing changed). */
-  const makeWritable = (p: number): boolean => !isShared(p) || move(p, length[p]! <= SMALL_DATA ? SMALL : LARGE)
+  const makeWritable = (p: number): boolean => !isShared(p) || move(p, sizeClass(p))
+
+  /** Moves a packet to a slot of its own, in one piece. False when the pool is empty (nothing changed). */
+  const moveApart = (p: number): boolean => move(p, sizeClass(p))
 
   /** Puts the pieces of a super-frame together; to be called by who looks at its payload. False when the pool is empty (nothing changed). */
   const linearize = (p: number): boolean => {
@@ -320,7 +329,8 @@ export const createPackets = (options: PoolOptions = {}) => {
     capacity, largeSlots, smallSlots, arena, bytes, view, u16, i32,
     slot, start, length, inPort, flags, gsoType, gsoSize, csumStart, csumOffset, headerLength, vlan, l3, l4, flowHash, mark, remote, next, stride,
     scratch, scratchBytes, slotData, balance, drops, portDrops,
-    takeSlot, giveSlot, received, originate, piece, slice, copy, isShared, linearize, moveToSmall, makeWritable, recut, drop, transmitted, delivered, merged,
+    takeSlot, giveSlot, received, originate, piece, slice, copy, isShared, linearize, moveToSmall, makeWritable, moveApart, recut,
+    drop, transmitted, delivered, merged,
     /** Rows in use; with the balance: created minus ended. */
     packetsInUse: () => capacity - freePacketCount,
     freeSlots: (kind: number) => (kind === LARGE ? freeLargeCount : freeSmallCount)

@@ -31,14 +31,16 @@ export interface BridgeParts {
   /** Whole seconds, set once a turn. */
   clock: { second: number }
   output: (p: number, port: number) => void
+  /** Remember ways (table/bridge-cache.ts); on when left out. */
+  remembers?: boolean
 }
 
-export const createBridge = ({ packets, ports, fdb, clock, output }: BridgeParts) => {
+export const createBridge = ({ packets, ports, fdb, clock, output, remembers }: BridgeParts) => {
   const { start, u16, i32, flags } = packets
   const { state, kind, filter, bridge } = ports
   /** Ports of each bridge, in the order they were plugged in. */
   const members: Int32Array[] = []
-  const cache = createBridgeCache()
+  const cache = createBridgeCache(remembers)
 
   /** Sends `p` to every other port of the bridge that takes it; the last one gets the packet, the others copies. */
   const flood = (p: number, port: number, unknownUnicast: boolean): void => {

@@ -35,14 +35,16 @@ export interface Ipv4Parts {
   output: Ipv4Output
   /** Takes packets for own addresses and broadcasts. */
   deliver: (p: number, iface: number) => void
+  /** Read and change headers by whole words; on when left out. */
+  byWords?: boolean
 }
 
-export const createIpv4 = ({ packets, interfaces, routing, icmp, options, output, deliver }: Ipv4Parts) => {
+export const createIpv4 = ({ packets, interfaces, routing, icmp, options, output, deliver, byWords = true }: Ipv4Parts) => {
   const { start, length, flags, l3, l4, view, i32 } = packets
   const { stack, forwarding, interfaceForwarding, rpFilter, sendRedirects, broadcastForwarding } = interfaces
 
   /** As checkIpv4, for the aligned header every frame of ours has. */
-  const check = (o: number, available: number): number => {
+  const checkWords = (o: number, available: number): number => {
     if (available < ipv4.IPV4_HEADER) return IP_TRUNCATED
     const first = i32[o >> 2]!
     if ((first & 0xff) !== 0x45) return ipv4.checkIpv4(view, o, available)
@@ -51,6 +53,21 @@ export const createIpv4 = ({ packets, interfaces, routing, icmp, options, output
     if (available < total) return IP_TRUNCATED
     return total < ipv4.IPV4_HEADER ? IP_HEADER_INVALID : OK
   }
+
+  /**
+   * As decrementTtl: RFC 1624 on the word that holds TTL, protocol and checksum, as little-endian loads see them. A sum of 0xffff becomes 0:
+   * no full computation gives 0xffff.
+   */
+  const decrementWord = (o: number): void => {
+    const w = (o + ipv4.OFF_TTL) >> 2
+    const word = i32[w]!
+    let sum = (((word >>> 24) & 0xff) | ((word >>> 8) & 0xff00)) + 0x100
+    if (sum >= 0xffff) sum = (sum + 1) & 0xffff
+    i32[w] = ((word & 0xffff) - 1) | ((sum >>> 8) << 16) | ((sum & 0xff) << 24)
+  }
+
+  const check = byWords ? checkWords : (o: number, available: number): number => ipv4.checkIpv4(view, o, available)
+  const decrementTtl = byWords ? decrementWord : (o: number): void => ipv4.decrementTtl(view, o)
 
   const fail = (p: number, iface: number, type: number, code: number, rest: number, reason: number): void => {
     icmp.error(p, iface, type, code, rest)
@@ -192,13 +209,7 @@ export const createIpv4 = ({ packets, interfaces, routing, icmp, options, output
       packets.drop(p, NO_BUFFER)
       return
     }
-    // TTL minus one and RFC 1624 on the word that holds TTL, protocol and checksum, as little-endian loads see them.
-    // A sum of 0xffff becomes 0: no full computation gives 0xffff.
-    const w = (l3[p]! + ipv4.OFF_TTL) >> 2
-    const word = i32[w]!
-    let sum = (((word >>> 24) & 0xff) | ((word >>> 8) & 0xff00)) + 0x100
-    if (sum >= 0xffff) sum = (sum + 1) & 0xffff
-    i32[w] = ((word & 0xffff) - 1) | ((sum >>> 8) << 16) | ((sum & 0xff) << 24)
+    decrementTtl(l3[p]!)
     if (out === iface && sendRedirects[iface] !== 0) redirect(p, iface, gateway, source)
     if (l4[p]! - l3[p]! > ipv4.IPV4_HEADER) options.update(p, routing.addressOn(out, gateway), iface)
     output.send(p, out, gateway, iface)

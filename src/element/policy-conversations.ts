@@ -28,11 +28,13 @@ export interface ConversationsParts {
   policies: Policies
   flows: Flows
   clock: { second: number }
+  /** Off: what was looked at once is looked at again with every packet. */
+  remembers?: boolean | undefined
 }
 
 export type Conversations = ReturnType<typeof createConversations>
 
-export const createConversations = ({ packets, app, appPorts, policies, flows, clock }: ConversationsParts) => {
+export const createConversations = ({ packets, app, appPorts, policies, flows, clock, remembers = true }: ConversationsParts) => {
   const { t } = flows
   const { mark: marks, length } = packets
   let marked = 0
@@ -83,7 +85,7 @@ export const createConversations = ({ packets, app, appPorts, policies, flows, c
     },
     /** A number for this second and this state of policies and apps; never 0, and none comes back. */
     epoch: (): number => {
-      if (clock.second !== epochSecond || policies.generation() !== epochGeneration) {
+      if (!remembers || clock.second !== epochSecond || policies.generation() !== epochGeneration) {
         epochSecond = clock.second
         epochGeneration = policies.generation()
         epoch++

@@ -30,18 +30,22 @@ export interface PolicyParts {
   clock: { now: number; second: number }
   /** Any integer; unknown to hosts. */
   seed?: number
+  /** Off: every packet has its conversation looked at. */
+  remembers?: boolean
   /** A packet was not let in as it has no app's mark; the other bits of its mark may tell where it is from. */
   onUnmarked?: (mark: number) => void
 }
 
 export type Policy = ReturnType<typeof createPolicy>
 
-export const createPolicy = ({ packets, ports, policies, flows, denials, clock, seed, onUnmarked = () => undefined }: PolicyParts) => {
+export const createPolicy = ({
+  packets, ports, policies, flows, denials, clock, seed, remembers, onUnmarked = () => undefined
+}: PolicyParts) => {
   const { app } = ports
   const appPorts = createAppPorts(ports.capacity)
   const fragments = createFragmentDecisions({ seed: seed ?? 0 })
   const headers = createPolicyHeaders(packets)
-  const conversations = createConversations({ packets, app, appPorts, policies, flows, clock })
+  const conversations = createConversations({ packets, app, appPorts, policies, flows, clock, remembers })
   const shared = { packets, app, appPorts, policies, flows, denials, headers, conversations, clock }
 
   return {

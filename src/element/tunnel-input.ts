@@ -59,6 +59,11 @@ export interface TunnelInputParts {
   maxDatagrams: number
   /** Off: datagrams that came as one go on one by one. */
   coalesce: boolean
+  /** Off: the sender's row is looked up for every frame. */
+  remembers: boolean
+  /** Off: frames that came in one piece of memory are moved apart; super-frames in pieces are put together. */
+  slices: boolean
+  pieces: boolean
   /** No row is left for a peer: makes room if it can. */
   collect: () => boolean
   /** A frame enters the bridge by a tunnel's port. */
@@ -66,7 +71,7 @@ export interface TunnelInputParts {
 }
 
 export const createTunnelInput = ({
-  packets, ports, tunnels, remotes, unmarked, fdb, clock, runs, maxDatagrams, coalesce, collect, deliver
+  packets, ports, tunnels, remotes, unmarked, fdb, clock, runs, maxDatagrams, coalesce, remembers, slices, pieces, collect, deliver
 }: TunnelInputParts) => {
   const { start, length, inPort, flags, gsoType, gsoSize, csumStart, csumOffset, headerLength, mark, slotData, u16, i32, bytes, view } = packets
   const { counters } = tunnels
@@ -82,7 +87,7 @@ export const createTunnelInput = ({
   let changes = -1
 
   const remoteFor = (t: number): number => {
-    if (t === knownTunnel) return knownRemote
+    if (remembers && t === knownTunnel) return knownRemote
     knownTunnel = t
     knownRemote = remotes.learned(t, family, a, b, c, d, tunnels.dstport[t]!, tunnels.vni[t]!)
     if (knownRemote < 0 && collect()) knownRemote = remotes.learned(t, family, a, b, c, d, tunnels.dstport[t]!, tunnels.vni[t]!)
@@ -254,7 +259,7 @@ export const createTunnelInput = ({
 
   /** A frame of its own for datagrams that lie where frames must not begin; `p` is their slice. */
   const aligned = (p: number): number => {
-    if ((start[p]! & 3) === 2) return p
+    if (slices && (start[p]! & 3) === 2) return p
     const own = packets.piece(p, length[p]!)
     if (own < 0) {
       packets.drop(p, NO_BUFFER)
@@ -264,6 +269,14 @@ export const createTunnelInput = ({
     mark[own] = mark[p]!
     packets.merged(p)
     return own
+  }
+
+  /** The super-frame that the run of datagrams from `i` on has become; `p` begins as the first of them. */
+  const joined = (p: number, i: number, run: number): number => {
+    runs.join(p, i, run)
+    if (!slices) packets.moveApart(p)
+    else if (!pieces) packets.linearize(p)
+    return p
   }
 
   /** Several datagrams of `each` bytes in one piece of memory. */
@@ -283,6 +296,7 @@ export const createTunnelInput = ({
           const t = tunnelOf(whole, begin, bytesOf, socket)
           if (t < 0) return
           runs.join(whole, i, run)
+          if (!pieces) packets.linearize(whole)
           accept(whole, t, outerTos)
           return
         }
@@ -290,8 +304,7 @@ export const createTunnelInput = ({
         if (p >= 0) {
           const t = tunnelOf(p, begin, bytesOf, socket)
           if (t >= 0) {
-            if (run > 1) runs.join(p, i, run)
-            const q = run > 1 ? p : aligned(p)
+            const q = run > 1 ? joined(p, i, run) : aligned(p)
             if (q >= 0) accept(q, t, outerTos)
           }
         }

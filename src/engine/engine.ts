@@ -12,10 +12,11 @@ import type { TapRingProducer } from '../core/tap-ring.js'
 import { createBridge } from '../element/bridge.js'
 import { createFastPath, FORWARDED, NOT_PLAIN } from '../element/fast-path.js'
 import { createPolicy } from '../element/policy.js'
+import type { Without } from '../optimisations.js'
 import { createOutput } from '../port/output.js'
 import {
-  createRings, CTL_RX_COUNT, CTL_RX_SLOTS, CTL_SPIN_US, CTL_TIMEOUT_MS, CTL_TX_COUNT, CTL_TX_FAILED, CTL_WOKEN, RX_STRIDE, SOCKET_TAGS, TX_SENDMSG,
-  TX_STRIDE, type Io, type Rings
+  createRings, CTL_RX_COUNT, CTL_RX_SLOTS, CTL_SPIN_US, CTL_TIMEOUT_MS, CTL_TX_COUNT, CTL_TX_FAILED, CTL_WITHOUT, CTL_WOKEN, RX_STRIDE,
+  SKIP_BURSTS, SKIP_RECEIVE_BATCH, SKIP_YIELD, SOCKET_TAGS, TX_SENDMSG, TX_STRIDE, type Io, type Rings
 } from '../port/rings.js'
 import { TX_QUEUE_FULL } from '../reason.js'
 import { createDenials } from '../table/denials.js'
@@ -24,6 +25,7 @@ import { createFlows } from '../table/flows.js'
 import { createPolicies } from '../table/policies.js'
 import { createRemotes } from '../table/remotes.js'
 import { createInterfaces } from '../table/interfaces.js'
+import { sumRanges as sumInScript } from '../wire/checksum.js'
 import { createLayer3 } from './layer3.js'
 import { createReceive } from './receive.js'
 import { createSharing } from './sharing.js'
@@ -64,25 +66,23 @@ export interface EngineOptions {
   spinUs?: number
   busy?: boolean
   batch?: number
-  /** Join runs of datagrams to super-frames before they are sent (default on). */
-  coalesce?: boolean
+  /** Optimisations to be left out; none by default. */
+  without?: Without
   /** There are other workers with an engine of the same network: what is posted to them, and how one that sleeps is woken. */
   posts?: Posts
   wake?: (worker: number) => void
   /** By which flows are spread over several paths; drawn when left out. */
   flowSeed?: number
-  /** Forwarded packets of a flow go the way of the last one while nothing has changed (default on). */
-  fastPath?: boolean
 }
 
 export type Engine = ReturnType<typeof createEngine>
 
 export const createEngine = (options: EngineOptions) => {
-  const { random } = options
-  const packets = createPackets(options.pool)
+  const { random, without = [] } = options
+  const packets = createPackets({ ...options.pool, sharedFrames: !without.includes('shared-frames') })
   const ports = createPorts()
   const remotes = createRemotes(undefined, Math.floor(random() * 0x7fffffff))
-  const rings = createRings(packets, remotes.addresses, options.batch)
+  const rings = createRings(packets, remotes.addresses, without.includes('batches') ? 1 : options.batch)
   const interfaces = createInterfaces()
   const sharing = options.posts === undefined ? undefined : createSharing(options.posts, options.wake ?? (() => undefined), () => ({
     ports, fdb, interfaces, clock, remotes, neighborOutput: layer3.neighborOutput, ping: layer3.ping, tunnels: tunnelPath.tunnels,
@@ -93,6 +93,8 @@ export const createEngine = (options: EngineOptions) => {
   const readClock = options.readClock ?? io.now
   const clock = { now: readClock(), second: 0 }
   const { control, rx, rxSlotIds, tx, txPacket, txPort } = rings
+  control[CTL_WITHOUT] = (without.includes('yield') ? SKIP_YIELD : 0) | (without.includes('bursts') ? SKIP_BURSTS : 0) |
+    (without.includes('receive-batch') ? SKIP_RECEIVE_BATCH : 0)
   const { counters, state, app, layer3: interfaceOf } = ports
   const { length, start, next, bytes } = packets
 
@@ -171,16 +173,18 @@ export const createEngine = (options: EngineOptions) => {
     complete()
   }
 
+  const sumRanges = without.includes('native-sums') ? (n: number): void => sumInScript(packets.view, rings.sums, n) : (n: number): void => io.sumRanges(n)
   const { output, seal, completeChecksum } = createOutput({
-    packets, ports, rings, flush, toInterface, toTunnel: (p, port) => tunnelPath.output(p, port), admit: (p, port) => policy.admit(p, port), coalesce: options.coalesce !== false,
-    sumRanges: (n) => io.sumRanges(n)
+    packets, ports, rings, flush, toInterface, toTunnel: (p, port) => tunnelPath.output(p, port), admit: (p, port) => policy.admit(p, port), sumRanges,
+    coalesce: { tcp: !without.includes('coalesce-tcp'), udp: !without.includes('coalesce-udp') }, headroom: !without.includes('headroom')
   })
   const policy = createPolicy({
     packets, ports, clock, seed: Math.floor(random() * 0x7fffffff),
     policies: createPolicies(), flows: createFlows({ seed: Math.floor(random() * 0x7fffffff) }), denials: createDenials(),
+    remembers: !without.includes('policy-cache'),
     onUnmarked: (mark) => tunnelPath.onUnmarked(mark)
   })
-  const bridge = createBridge({ packets, ports, fdb, clock, output })
+  const bridge = createBridge({ packets, ports, fdb, clock, output, remembers: !without.includes('bridge-cache') })
 
   /** A frame leaves a layer-3 interface into its bridge. */
   const fromInterface = (p: number, port: number): void => {
@@ -197,10 +201,10 @@ export const createEngine = (options: EngineOptions) => {
 
   const layer3 = createLayer3({
     packets, interfaces, clock, random, wallClock: options.wallClock, toBridge: fromInterface, completeChecksum, interfaceOfPort: interfaceOf,
-    sharing, flowSeed: options.flowSeed
+    sharing, flowSeed: options.flowSeed, without
   })
 
-  const usesFastPath = options.fastPath !== false
+  const usesFastPath = !without.includes('fast-path')
   const fastPath = createFastPath({
     packets, ports, interfaces, neighbors: layer3.neighbors, clock, changes: fdb.changes, output
   })
@@ -236,7 +240,7 @@ export const createEngine = (options: EngineOptions) => {
     if (workCount > 0) drainWork()
   }
   const tunnelPath = createTunnelPath({
-    packets, ports, rings, remotes, bridgeFdb: fdb, interfaces, io, clock, random, coalesce: options.coalesce !== false, flush, completeChecksum, deliver: fromTunnel,
+    packets, ports, rings, remotes, bridgeFdb: fdb, interfaces, clock, random, without, sumRanges, flush, completeChecksum, deliver: fromTunnel,
     onEvent: options.onTunnelEvent ?? (() => undefined), sharing
   })
 

@@ -12,6 +12,7 @@ import { createNeighborOutput } from '../element/neighbor.js'
 import { createPing } from '../element/ping.js'
 import { createReassembly } from '../element/reassemble.js'
 import { createSegmenter } from '../offload/segment.js'
+import type { Without } from '../optimisations.js'
 import type { Interfaces } from '../table/interfaces.js'
 import { createNeighbors } from '../table/neighbors.js'
 import { createRouting } from '../table/routing.js'
@@ -37,14 +38,17 @@ export interface Layer3Parts {
   sharing: Sharing | undefined
   /** By which flows are spread over several paths; drawn when undefined. */
   flowSeed: number | undefined
+  /** Optimisations left out. */
+  without: Without
 }
 
 export type Layer3 = ReturnType<typeof createLayer3>
 
 export const createLayer3 = ({
-  packets, interfaces, clock, random, wallClock, toBridge, completeChecksum, interfaceOfPort, sharing, flowSeed
+  packets, interfaces, clock, random, wallClock, toBridge, completeChecksum, interfaceOfPort, sharing, flowSeed, without
 }: Layer3Parts) => {
-  const routing = createRouting(interfaces, flowSeed ?? Math.floor(random() * 0x7fffffff))
+  const flatFrom = without.includes('flat-routes') ? Infinity : without.includes('trie-routes') ? -1 : undefined
+  const routing = createRouting(interfaces, flowSeed ?? Math.floor(random() * 0x7fffffff), flatFrom)
   const neighbors = createNeighbors({ seed: Math.floor(random() * 0x7fffffff) })
   const isLocal = (stack: number, address: number): boolean => routing.isLocal(stack, address)
   const isBroadcast = (stack: number, iface: number, address: number): boolean =>
@@ -81,7 +85,10 @@ export const createLayer3 = ({
     packets, interfaces, clock, icmpError: icmp.error, limits: { seed: Math.floor(random() * 0x7fffffff) }
   })
   const local = createLocal({ packets, interfaces, random, wallClock, isLocal, icmp, options, reassembly, ping, send: output.originate })
-  const ipv4 = createIpv4({ packets, interfaces, routing, icmp, options, output, deliver: local.deliver })
+  const ipv4 = createIpv4({
+    packets, interfaces, routing, icmp, options, output, deliver: local.deliver,
+    byWords: !without.includes('aligned-headers')
+  })
   const arp = createArp({
     packets, interfaces, neighbors, neighborOutput, clock, toBridge, isLocal,
     routeFor: (stack, iface, target) => routing.proxies(stack, iface, target),

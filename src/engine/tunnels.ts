@@ -6,8 +6,9 @@ import { createTunnelInput } from '../element/tunnel-input.js'
 import { createTunnelOutput } from '../element/tunnel-output.js'
 import { createTooBig } from '../element/tunnel-too-big.js'
 import { createRuns, MAX_DATAGRAMS } from '../offload/runs.js'
+import type { Without } from '../optimisations.js'
 import { createDatagrams } from '../port/datagrams.js'
-import { DATAGRAM_LEAD, RX_ERROR, SENDER_LEAD, type Io, type Rings } from '../port/rings.js'
+import { DATAGRAM_LEAD, RX_ERROR, SENDER_LEAD, type Rings } from '../port/rings.js'
 import { createUplink } from '../port/uplink.js'
 import { createFdb, type Fdb } from '../table/fdb.js'
 import type { Sharing } from './sharing.js'
@@ -43,10 +44,11 @@ export interface TunnelParts {
   remotes: Remotes
   bridgeFdb: Fdb
   interfaces: Interfaces
-  io: Io
   clock: { now: number; second: number }
   random: () => number
-  coalesce: boolean
+  /** Optimisations left out. */
+  without: Without
+  sumRanges: (count: number) => void
   flush: () => void
   completeChecksum: (p: number) => boolean
   /** A frame enters the bridge by a tunnel's port; counted already. */
@@ -57,7 +59,7 @@ export interface TunnelParts {
 }
 
 export const createTunnelPath = ({
-  packets, ports, rings, remotes, bridgeFdb, interfaces, io, clock, random, coalesce, flush, completeChecksum, deliver, onEvent,
+  packets, ports, rings, remotes, bridgeFdb, interfaces, clock, random, without, sumRanges, flush, completeChecksum, deliver, onEvent,
   sharing
 }: TunnelParts) => {
   const tunnels = createTunnels()
@@ -70,7 +72,6 @@ export const createTunnelPath = ({
   const unmarked = createUnmarkedPeers()
   const { counters } = ports
   const { slotData, length, bytes, start, view, i32 } = packets
-  const sumRanges = (count: number): void => io.sumRanges(count)
 
   const enter = (p: number, port: number): void => {
     const cells = port * PORT_CELLS
@@ -114,14 +115,17 @@ export const createTunnelPath = ({
     }
   })
   const tooBig = createTooBig({ packets, tunnels, clock, random, inject: answer })
+  const headroom = !without.includes('headroom')
   const output = createTunnelOutput({
     packets, ports, tunnels, remotes, fdb, clock, proxy: arp.proxy, suppress: arp.suppress, tooBig: tooBig.tooBig,
     miss: (t, hi, lo) => onEvent(TUNNEL_L2MISS, t, hi, lo),
-    sendWhole: createUplink({ packets, rings, tunnels, flush, random }),
-    send: createDatagrams({ packets, rings, sumRanges, flush, completeChecksum })
+    sendWhole: createUplink({ packets, rings, tunnels, flush, random, headroom }),
+    send: createDatagrams({ packets, rings, sumRanges, flush, completeChecksum, headroom, gathers: !without.includes('tunnel-gather') })
   })
   const input = createTunnelInput({
-    packets, ports, tunnels, remotes, unmarked, fdb, clock, coalesce, collect, deliver: enter,
+    packets, ports, tunnels, remotes, unmarked, fdb, clock, collect, deliver: enter,
+    coalesce: !without.includes('coalesce-tunnel'), remembers: !without.includes('peer-cache'), slices: !without.includes('slices'),
+    pieces: !without.includes('pieces'),
     runs: createRuns(packets, rings.sums, sumRanges, VXLAN_HEADER), maxDatagrams: MAX_DATAGRAMS
   })
 

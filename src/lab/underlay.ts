@@ -23,6 +23,8 @@ export interface UnderlayOptions {
   /** Use UDP_SEGMENT, and UDP_GRO, where the kernel has them. */
   readonly udpSegment: boolean
   readonly udpGro: boolean
+  /** Off: super-frames go by the sockets, whatever a VXLAN wants; on when left out. */
+  readonly uplinks?: boolean
   /** Workers of the data plane, each with sockets of its own; one when left out. */
   readonly workers?: number
   readonly sockets?: UdpSockets
@@ -150,7 +152,7 @@ export class Underlay {
       for (const other of tunnel.others) other.send.push(...other.sendDf)
       tunnel.ports.push(...tunnel.portsDf)
     }
-    await this.#openUplinks(vxlans.filter(mayUplink))
+    if (this.options.uplinks !== false) await this.#openUplinks(vxlans.filter(mayUplink))
   }
 
   /** One for each namespace. Where there is none to be had, super-frames go by the sockets as all else. */

@@ -11,6 +11,7 @@ import type { Posts } from '../core/posts.js'
 import type { TapRingProducer } from '../core/tap-ring.js'
 import { createEngine, type Engine } from '../engine/engine.js'
 import type { Io, Rings } from '../port/rings.js'
+import type { Without } from '../optimisations.js'
 import { REASONS } from '../reason.js'
 import { createAddresses } from './addresses.js'
 import { createBuilding, type Attachment } from './building.js'
@@ -38,15 +39,13 @@ export interface NetworkOptions extends Attachment {
   onDeviceLost?: (name: string, errno: number) => void
   /** Something a user should know, for the log. */
   onNotice?: OnNotice
-  /** Join what can be joined: datagrams to super-frames, also what came out of a tunnel (default on). */
-  coalesce?: boolean
+  /** Optimisations to be left out, for experiments and tests; none by default. */
+  without?: Without
   /** Posts to other workers with the same network (engine/sharing.ts), and how one that sleeps is woken. */
   posts?: Posts
   wake?: (worker: number) => void
   /** Flows are spread over several paths by this; of several workers all have the same. One of its own when left out. */
   flowSeed?: number
-  /** Packets of a flow go the way of the last one while nothing has changed (default on). */
-  fastPath?: boolean
   /** Clocks of their own, for tests. */
   readClock?: () => number
   wallClock?: () => number
@@ -79,6 +78,8 @@ export const RESTRUCTURING: ReadonlySet<string> = new Set<Operation['op']>([
 export type Network = ReturnType<typeof createNetwork>
 
 export const createNetwork = (options: NetworkOptions) => {
+  const { without = [] } = options
+  const polls = !without.includes('polling')
   const registry = createRegistry()
   const engine: Engine = createEngine({
     makeIo: options.makeIo,
@@ -86,13 +87,12 @@ export const createNetwork = (options: NetworkOptions) => {
     ...(options.readClock === undefined ? {} : { readClock: options.readClock }),
     wallClock: options.wallClock ?? (() => performance.timeOrigin + performance.now()),
     random: createRandom(options.seed),
-    spinUs: SPIN_US[options.poll],
-    busy: options.poll === 'busy',
-    ...(options.coalesce === undefined ? {} : { coalesce: options.coalesce }),
+    spinUs: polls ? SPIN_US[options.poll] : 0,
+    busy: polls && options.poll === 'busy',
+    without,
     ...(options.posts === undefined ? {} : { posts: options.posts }),
     ...(options.flowSeed === undefined ? {} : { flowSeed: options.flowSeed }),
     ...(options.wake === undefined ? {} : { wake: options.wake }),
-    ...(options.fastPath === undefined ? {} : { fastPath: options.fastPath }),
     onTunnelEvent: createTunnelNotices(() => engine, registry, (level, text) => options.onNotice?.(level, text)),
     onDeviceLost: (row, errno) => {
       ports.state[row] = ports.state[row]! & ~P_CARRIER

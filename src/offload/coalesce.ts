@@ -39,12 +39,24 @@ const HASHES = 4
 const HASH_SHIFT = 30
 const HASH_FACTOR = 0x9e3779b1 | 0
 
-export const createCoalescer = (packets: Packets, ports: Ports, entries: number, sums: Int32Array, sumRanges: (count: number) => void) => {
+/** What is joined; all when left out. */
+export interface CoalesceOptions {
+  tcp?: boolean
+  udp?: boolean
+}
+
+export const createCoalescer = (
+  packets: Packets, ports: Ports, entries: number, sums: Int32Array, sumRanges: (count: number) => void, options: CoalesceOptions = {}
+) => {
   const { u16, i32, bytes, start, length, gsoType, next } = packets
   const { offloads } = ports
   const verifier = createVerifier(packets, sums, sumRanges)
   const udp = createUdpRule(packets, verifier)
   const tcp = createTcpRule(packets, verifier)
+  // What a port must take for packets to be joined; 0 where they never are
+  const uso = options.udp === false ? 0 : OFFLOAD_USO
+  const tso4 = options.tcp === false ? 0 : OFFLOAD_TSO4
+  const tso6 = options.tcp === false ? 0 : OFFLOAD_TSO6
   // By place: the entry queued last there, good while `lastTurn` is the turn it was queued in
   const lastEntry = new Int32Array(ports.capacity << PLACE_BITS)
   const lastTurn = new Int32Array(ports.capacity << PLACE_BITS).fill(-1)
@@ -118,8 +130,8 @@ export const createCoalescer = (packets: Packets, ports: Ports, entries: number,
       let needed = 0
       if (type === ETHERTYPE_IPV4_LE) {
         const protocol = bytes[at + ETHERNET_HEADER + ipv4.OFF_PROTOCOL]!
-        needed = protocol === ipv4.PROTOCOL_UDP ? OFFLOAD_USO : protocol === ipv4.PROTOCOL_TCP ? OFFLOAD_TSO4 : 0
-      } else if (type === ETHERTYPE_IPV6_LE) needed = OFFLOAD_TSO6
+        needed = protocol === ipv4.PROTOCOL_UDP ? uso : protocol === ipv4.PROTOCOL_TCP ? tso4 : 0
+      } else if (type === ETHERTYPE_IPV6_LE) needed = tso6
       return (offloads[port]! & needed) !== 0
     },
 

@@ -6,6 +6,7 @@
 import { F_SLICE, type Packets } from '../core/packets.js'
 import { CANNOT_SEGMENT, NO_BUFFER } from '../reason.js'
 import { createCutter, MAX_SEGMENTS } from '../offload/encapsulate.js'
+import { createSegmenter } from '../offload/segment.js'
 import type { Rings } from './rings.js'
 import { CTL_TX_COUNT, ENTRIES_A_PACKET, MAX_SENDMSG_PAIRS, TX_SENDMSG, TX_STRIDE } from './rings.js'
 
@@ -22,9 +23,15 @@ export interface DatagramParts {
   sumRanges: (count: number) => void
   flush: () => void
   completeChecksum: (p: number) => boolean
+  /** Off: a tunnel's header never stands before the frame, but apart; on when left out. */
+  headroom?: boolean
+  /** Off: a super-frame is cut into packets of their own (offload/segment.ts); on when left out. */
+  gathers?: boolean
 }
 
-export const createDatagrams = ({ packets, rings, sumRanges, flush, completeChecksum }: DatagramParts) => {
+export const createDatagrams = ({
+  packets, rings, sumRanges, flush, completeChecksum, headroom = true, gathers = true
+}: DatagramParts) => {
   const { start, length, flags, gsoType, next, view } = packets
   const { control, tx, gather, txPacket, txPort } = rings
   const cutter = createCutter(packets, rings.sums, sumRanges)
@@ -102,11 +109,20 @@ export const createDatagrams = ({ packets, rings, sumRanges, flush, completeChec
     return rings.hasRoom(parts, scratch, entries)
   }
 
+  // For the segments of the super-frame that is cut into packets: where they go
+  let cutPort = 0
+  let cutDescriptor = 0
+  let cutRemote = 0
+  let cutHeader0 = 0
+  let cutHeader1 = 0
+  let cutTtlTos = 0
+  const segmenter = createSegmenter(packets, (p, gso) => send(p, cutPort, cutDescriptor, cutRemote, cutHeader0, cutHeader1, cutTtlTos, gso !== 0))
+
   /**
    * Sends `p`, which it owns, to the peer of row `remote` by a socket; `header0` and `header1` are the tunnel's header, big-endian.
    * `gso`: the socket knows UDP_SEGMENT. The caller has seen that it fits the MTU.
    */
-  return (
+  const send = (
     p: number, port: number, descriptor: number, remote: number, header0: number, header1: number, ttlTos: number, gso: boolean
   ): void => {
     if (gsoType[p] === 0) {
@@ -119,7 +135,7 @@ export const createDatagrams = ({ packets, rings, sumRanges, flush, completeChec
         return
       }
       // In the headroom, unless that is another one's, too
-      if ((flags[p]! & F_SLICE) === 0 && !packets.isShared(p)) {
+      if (headroom && (flags[p]! & F_SLICE) === 0 && !packets.isShared(p)) {
         const at = start[p]! - HEADER
         writeHeader(at, header0, header1)
         put(p, at, HEADER + length[p]!, 0, 0, port, descriptor, remote, ttlTos, gso)
@@ -128,6 +144,16 @@ export const createDatagrams = ({ packets, rings, sumRanges, flush, completeChec
       const at = rings.takeScratch(HEADER)
       writeHeader(at, header0, header1)
       put(p, at, HEADER, start[p]!, length[p]!, port, descriptor, remote, ttlTos, gso)
+      return
+    }
+    if (!gathers) {
+      cutPort = port
+      cutDescriptor = descriptor
+      cutRemote = remote
+      cutHeader0 = header0
+      cutHeader1 = header1
+      cutTtlTos = ttlTos
+      segmenter.segment(p, gso ? 1 : 0)
       return
     }
     const segments = cutter.begin(p)
@@ -147,4 +173,5 @@ export const createDatagrams = ({ packets, rings, sumRanges, flush, completeChec
       put(i === 0 ? p : -1, at, headers, cutter.payloadAt(i), cutter.sizeOf(i), port, descriptor, remote, ttlTos, gso)
     }
   }
+  return send
 }

@@ -4,7 +4,7 @@
  */
 import type { Packets } from '../core/packets.js'
 import { VNET_HDR } from '../core/layout.js'
-import { fold, sumBytes } from '../wire/checksum.js'
+import { sumRanges } from '../wire/checksum.js'
 import type { Io, Rings } from './rings.js'
 import {
   ADDRESS_WORDS, CTL_RX_COUNT, CTL_RX_SLOTS, CTL_TX_COUNT, CTL_TX_FAILED, DATAGRAM_LEAD, RX_ERROR, RX_META, RX_STRIDE, SENDER_LEAD, TX_SENDMSG,
@@ -121,9 +121,7 @@ export const createMemoryIo = (packets: Packets, rings: Rings): MemoryIo => {
       devices[descriptor]!.datagrams.push(arrival)
     },
     takenDatagrams: (descriptor) => devices[descriptor]!.sentDatagrams.splice(0),
-    sumRanges: (count) => {
-      for (let i = 0; i < count; i++) sums[i * 3 + 2] = fold(sumBytes(view, sums[i * 3]!, sums[i * 3 + 1]!, 0))
-    },
+    sumRanges: (count) => sumRanges(view, sums, count),
     taken: (descriptor) => devices[descriptor]!.sent.splice(0),
     fail: (descriptor, errno) => {
       devices[descriptor]!.errno = errno

@@ -8,7 +8,7 @@ import type { Ports } from '../core/ports.js'
 import { OFFLOAD_CSUM, OFFLOAD_TSO4, OFFLOAD_TSO6, OFFLOAD_USO, PORT_INTERFACE, PORT_TUNNEL, P_FORWARDING } from '../core/ports.js'
 import { GSO_ECN, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, VNET_F_NEEDS_CSUM, VNET_HDR } from '../core/layout.js'
 import { CANNOT_SEGMENT, MTU_EXCEEDED, NO_BUFFER, PORT_DOWN } from '../reason.js'
-import { createCoalescer } from '../offload/coalesce.js'
+import { createCoalescer, type CoalesceOptions } from '../offload/coalesce.js'
 import { createSegmenter } from '../offload/segment.js'
 import { ETHERTYPE_QINQ_LE, ETHERTYPE_VLAN_LE, VLAN_TAG } from '../wire/ethernet.js'
 import type { Rings } from './rings.js'
@@ -33,16 +33,19 @@ export interface OutputParts {
   /** May a frame leave by a port with an app? False: it was dropped. */
   admit: (p: number, port: number) => boolean
   /** Join runs of packets of one flow before they are sent. */
-  coalesce: boolean
+  coalesce: CoalesceOptions
+  /** Off: a port's header never stands before the frame, but apart. */
+  headroom: boolean
   /** Sums the first ranges in rings.sums (Io of rings.ts). */
   sumRanges: (count: number) => void
 }
 
-export const createOutput = ({ packets, ports, rings, flush, toInterface, toTunnel, admit, coalesce, sumRanges }: OutputParts) => {
+export const createOutput = ({ packets, ports, rings, flush, toInterface, toTunnel, admit, coalesce, headroom, sumRanges }: OutputParts) => {
   const { start, length, flags, gsoType, gsoSize, csumStart, csumOffset, headerLength, next, stride, i32, u16 } = packets
   const { kind, state, mtu, offloads, handle, vnetHeader, app } = ports
   const { control, txCapacity, tx, txPacket, txPort, gather } = rings
-  const coalescer = createCoalescer(packets, ports, txCapacity, rings.sums, sumRanges)
+  const coalescer = createCoalescer(packets, ports, txCapacity, rings.sums, sumRanges, coalesce)
+  const joins = coalesce.tcp !== false || coalesce.udp !== false
   // A run needs a part for each packet and, when the first is a slice, one more: never more parts than there are packets in the pool,
   // which is what `rings` keeps for runs
   const maxJoined = Math.floor((packets.capacity * 2) / 3)
@@ -108,7 +111,7 @@ export const createOutput = ({ packets, ports, rings, flush, toInterface, toTunn
 
   /** Queues a frame on its own. The virtio-net header is written before it: the same bytes for every port that has one. False when it was dropped. */
   const queueAlone = (p: number, port: number): boolean => {
-    if (stride[p] !== 0 || (flags[p]! & F_SLICE) !== 0) return queueGathered(p, port)
+    if (stride[p] !== 0 || (flags[p]! & F_SLICE) !== 0 || !headroom) return queueGathered(p, port)
     if (control[CTL_TX_COUNT]! >= txCapacity) flush()
     if (vnetHeader[port] !== 0) writeVnetHeader(p, start[p]!)
     next[p] = -1
@@ -125,7 +128,7 @@ export const createOutput = ({ packets, ports, rings, flush, toInterface, toTunn
 
   /** Queues a frame that fits its port. */
   const queue = (p: number, port: number): void => {
-    if (coalesce && coalescer.isJoinable(p, port)) queueJoinable(p, port)
+    if (joins && coalescer.isJoinable(p, port)) queueJoinable(p, port)
     else queueAlone(p, port)
   }
 

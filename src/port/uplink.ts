@@ -32,9 +32,11 @@ export interface UplinkParts {
   tunnels: UplinkColumns
   flush: () => void
   random: () => number
+  /** Off: headers never stand before the frame, but apart; on when left out. */
+  headroom?: boolean
 }
 
-export const createUplink = ({ packets, rings, tunnels, flush, random }: UplinkParts) => {
+export const createUplink = ({ packets, rings, tunnels, flush, random, headroom = true }: UplinkParts) => {
   const { start, length, flags, gsoType, gsoSize, csumStart, csumOffset, headerLength, stride, next, view } = packets
   const { gather, addresses } = rings
   // IPv4 identification: datagrams without DF may be cut on their way
@@ -71,7 +73,7 @@ export const createUplink = ({ packets, rings, tunnels, flush, random }: UplinkP
       if (!rings.hasRoom(parts + 1, UPLINK_HEADERS + 4, 1)) return false
     }
     // In the headroom, unless that is another one's, too
-    const inPlace = parts === 1 && (flags[p]! & F_SLICE) === 0 && !packets.isShared(p)
+    const inPlace = headroom && parts === 1 && (flags[p]! & F_SLICE) === 0 && !packets.isShared(p)
     const at = inPlace ? start[p]! - UPLINK_HEADERS : rings.takeScratch(UPLINK_HEADERS)
     const udpCsum = tunnels.uplinkCsum[t] !== 0
     const w = remote * ADDRESS_WORDS

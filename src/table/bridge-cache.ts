@@ -8,7 +8,8 @@ const BITS = 12
 /** Eight words, so that an entry lies in one cache line: MAC addresses as they lie in the frame (u16, i32, i32, u16), port in, when, port out. */
 const STRIDE = 8
 
-export const createBridgeCache = () => {
+/** Without `isOn` it remembers nothing. */
+export const createBridgeCache = (isOn = true) => {
   const t = new Int32Array(STRIDE << BITS).fill(-1)
   let epoch = 0
   let lastChanges = -1
@@ -36,6 +37,7 @@ export const createBridgeCache = () => {
     find: (slot: number, a: number, b: number, c: number, d: number, port: number, when: number): number =>
       t[slot] === b && t[slot + 1] === c && t[slot + 2] === (a | (d << 16)) && t[slot + 3] === port && t[slot + 4] === when ? t[slot + 5]! : -1,
     put: (slot: number, a: number, b: number, c: number, d: number, port: number, when: number, to: number): void => {
+      if (!isOn) return
       t[slot] = b
       t[slot + 1] = c
       t[slot + 2] = a | (d << 16)

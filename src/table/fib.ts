@@ -12,7 +12,7 @@ import { ANY_LENGTH, FIB_MAX_ID, FibTrie, LENGTH_BITS, LENGTH_MASK } from './fib
 export { FIB_MAX_ID }
 
 /** With more chunks than this, 4 MiB of them, a trie becomes flat: some 60 000 routes that lie scattered. */
-const FLAT_FROM_CHUNKS = 1 << 16
+export const FLAT_FROM_CHUNKS = 1 << 16
 /** Words of a flat table: up to 224.0.0.0. */
 const FLAT_WORDS = 224 << 16
 const FLAT_BITS = 24
@@ -26,6 +26,9 @@ export class Fib {
   /** By the first 24 bits; without words while all is in the trie. */
   private ids = new Uint16Array(0)
   private lengths = new Uint8Array(0)
+
+  /** With more chunks than `flatFrom` the trie becomes flat: -1 from the first prefix on, Infinity never. */
+  constructor(private readonly flatFrom = FLAT_FROM_CHUNKS) {}
 
   /** The id of the longest prefix that holds `address` (int32, host order); 0 when none does. */
   lookup(address: number): number {
@@ -95,7 +98,7 @@ export class Fib {
     const i = prefix >>> (32 - FLAT_BITS)
     if (i >= ids.length) {
       trie.set(prefix, length, shortest, length, leaf)
-      if (ids.length === 0 && trie.chunkCount() > FLAT_FROM_CHUNKS) this.flatten()
+      if (ids.length === 0 && trie.chunkCount() > this.flatFrom) this.flatten()
     } else if (length > FLAT_BITS) {
       if (ids[i] !== ASK) {
         trie.set(prefix, FLAT_BITS, 0, ANY_LENGTH, (ids[i]! << LENGTH_BITS) | this.lengths[i]!)

@@ -22,8 +22,13 @@ export const networkOf = (prefix: number, length: number): number => (length ===
 export class RouteReader {
   /** Columns by info and by next hop; infos of `lookup`, hop ids of `select` and `hopAt` are rows there. */
   readonly infos = new FibInfos()
-  protected readonly fib = new Fib()
+  protected readonly fib: Fib
   protected readonly rows = new RouteRows()
+
+  /** `flatFrom` as in fib.ts. */
+  constructor(flatFrom?: number) {
+    this.fib = new Fib(flatFrom)
+  }
 
   // What the packet path asks
 

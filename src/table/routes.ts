@@ -24,7 +24,9 @@ export const ROUTE_EXISTS = -1
 export const ROUTE_FULL = -2
 
 export interface RoutesOptions {
-  maxRoutes?: number
+  maxRoutes?: number | undefined
+  /** When the match becomes flat (fib.ts). */
+  flatFrom?: number | undefined
 }
 
 export type Routes = RouteTable
@@ -37,7 +39,7 @@ export class RouteTable extends RouteReader {
   private readonly maxRoutes: number
 
   constructor(options: RoutesOptions = {}) {
-    super()
+    super(options.flatFrom)
     this.maxRoutes = Math.min(options.maxRoutes ?? 2_000_000, MAX_ROWS)
   }
 

@@ -5,7 +5,8 @@ import { createRoutes, ROUTE_BROADCAST, ROUTE_LOCAL, ROUTE_UNICAST, type Routes 
 
 export type Routing = ReturnType<typeof createRouting>
 
-export const createRouting = (interfaces: Interfaces, seed: number) => {
+/** `flatFrom`: when a table becomes flat (fib.ts). */
+export const createRouting = (interfaces: Interfaces, seed: number, flatFrom?: number) => {
   const tables: Routes[] = []
 
   const of = (stack: number): Routes => tables[stack]!
@@ -27,7 +28,7 @@ export const createRouting = (interfaces: Interfaces, seed: number) => {
   return {
     of,
     /** Gives a new stack its empty table. */
-    add: (stack: number): Routes => (tables[stack] = createRoutes()),
+    add: (stack: number): Routes => (tables[stack] = createRoutes({ flatFrom })),
     remove: (stack: number): void => {
       delete tables[stack]
     },

@@ -45,6 +45,11 @@ export const fold = (sum: number): number => {
   return s
 }
 
+/** Folded sums of the first `count` triples of `sums`: offset in `view`, length, out: the sum. */
+export const sumRanges = (view: DataView, sums: Int32Array, count: number): void => {
+  for (let i = 0; i < count; i++) sums[i * 3 + 2] = fold(sumBytes(view, sums[i * 3]!, sums[i * 3 + 1]!, 0))
+}
+
 /** Checksum of a byte range: complement of the folded sum. */
 export const checksum = (view: DataView, o: number, length: number, initial = 0): number =>
   ~fold(sumBytes(view, o, length, initial)) & 0xffff

@@ -11,21 +11,22 @@ const allowed: Record<string, readonly string[]> = {
   'reason.ts': [],
   'version.ts': [],
   'io-layout.ts': [],
+  'optimisations.ts': [],
   'native.ts': ['io-layout.ts'],
-  'index.ts': ['network', 'engine', 'element', 'table', 'wire', 'core', 'port', 'config', 'control', 'capture', 'lab', 'reason.ts', 'version.ts'],
+  'index.ts': ['network', 'engine', 'element', 'table', 'wire', 'core', 'port', 'config', 'control', 'capture', 'lab', 'optimisations.ts', 'reason.ts', 'version.ts'],
   wire: ['reason.ts'],
   core: ['reason.ts'],
   table: ['wire', 'io-layout.ts', 'reason.ts'],
   element: ['table', 'wire', 'core', 'reason.ts'],
   offload: ['wire', 'core', 'reason.ts'],
   port: ['core', 'offload', 'wire', 'native.ts', 'io-layout.ts', 'reason.ts'],
-  engine: ['element', 'offload', 'port', 'table', 'core', 'wire', 'reason.ts'],
-  network: ['engine', 'element', 'table', 'port', 'core', 'wire', 'reason.ts'],
+  engine: ['element', 'offload', 'port', 'table', 'core', 'wire', 'optimisations.ts', 'reason.ts'],
+  network: ['engine', 'element', 'table', 'port', 'core', 'wire', 'optimisations.ts', 'reason.ts'],
   capture: ['wire'],
   config: ['wire'],
   lab: ['config', 'wire', 'native.ts'],
-  control: ['network', 'engine', 'port', 'core', 'config', 'lab', 'capture', 'wire', 'native.ts', 'version.ts'],
-  cli: ['control', 'network', 'config', 'lab', 'capture', 'wire', 'version.ts']
+  control: ['network', 'engine', 'port', 'core', 'config', 'lab', 'capture', 'wire', 'native.ts', 'optimisations.ts', 'version.ts'],
+  cli: ['control', 'network', 'config', 'lab', 'capture', 'wire', 'optimisations.ts', 'version.ts']
 }
 
 const files = (folder: string): string[] =>

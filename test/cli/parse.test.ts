@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import type { Command } from '../../src/cli/command.js'
 import { CliError } from '../../src/cli/error.js'
 import { parseCommandLine } from '../../src/cli/parse.js'
+import { COALESCE, OPTIMISATION_NAMES } from '../../src/optimisations.js'
 
 const split = (line: string): string[] => line.split(' ').filter((word) => word !== '')
 const parse = (line: string) => parseCommandLine(split(line))
@@ -124,12 +125,17 @@ const commands: readonly [line: string, command: object][] = [
   // the rest
   ['stats', show({ show: 'stats' })],
   ['stats show', show({ show: 'stats' })],
-  ['up net.yaml', { kind: 'up', file: 'net.yaml', offload: true, udpSegment: true, udpGro: true, coalesce: true, poll: 'adaptive' }],
-  ['up --no-offload net.yaml --poll busy', { kind: 'up', file: 'net.yaml', offload: false, udpSegment: true, udpGro: true, coalesce: true, poll: 'busy' }],
+  ['up net.yaml', { kind: 'up', file: 'net.yaml', without: [], poll: 'adaptive' }],
+  ['up --no-offload net.yaml --poll busy', { kind: 'up', file: 'net.yaml', without: ['offload'], poll: 'busy' }],
   [
     'up --no-udp-segment net.yaml --no-udp-gro --no-coalesce',
-    { kind: 'up', file: 'net.yaml', offload: true, udpSegment: false, udpGro: false, coalesce: false, poll: 'adaptive' },
+    { kind: 'up', file: 'net.yaml', without: ['udp-segment', 'udp-gro', ...COALESCE], poll: 'adaptive' },
   ],
+  [
+    'up --without slices,bridge-cache net.yaml --without coalesce --without slices --no-offload',
+    { kind: 'up', file: 'net.yaml', without: ['offload', ...COALESCE, 'bridge-cache', 'slices'], poll: 'adaptive' },
+  ],
+  ['up net.yaml --without=all', { kind: 'up', file: 'net.yaml', without: OPTIMISATION_NAMES, poll: 'adaptive' }],
   ['check net.yaml', { kind: 'check', file: 'net.yaml' }],
   ['down', { kind: 'down' }],
   ['shell client', { kind: 'exec', host: 'client' }],
@@ -244,6 +250,8 @@ const errors: readonly [line: string, message: string | RegExp][] = [
   ['up', 'up needs a network file FILE: tapway up FILE'],
   ['up a b', 'up takes one word, not also "b"'],
   ['up a --poll bsy', '"bsy" is wrong for --poll: did you mean "busy"?'],
+  ['up a --without fast-pat', '"fast-pat" is wrong for --without: did you mean "fast-path"?'],
+  ['up a --without slices,constructor', /^"constructor" is wrong for --without: choose one of offload, /],
   ['down x', 'down takes no further words, not "x"'],
   ['exec client', /needs a command/],
   ['exec', /needs a host/],

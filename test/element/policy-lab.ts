@@ -9,6 +9,7 @@ import { createPolicies } from '../../src/table/policies.js'
 import { formatIp4 } from '../../src/wire/ip4.js'
 import { ip, mac } from '../helpers/arp-lab.js'
 import { ALL, arpFrame, ipPacket, MF, patch } from '../helpers/frames.js'
+import { isLeftOut } from '../helpers/without.js'
 import { be16, ethernet } from '../oracle/naive-frames.js'
 import type { Packet } from './policy-model.js'
 
@@ -63,7 +64,7 @@ export const createPolicyLab = ({ capacity = 4096, seed = 1, pool = {} as PoolOp
   const flows = createFlows({ capacity, seed })
   const policies = createPolicies({ capacity: 64 })
   const denials = createDenials({ capacity: 16 })
-  const policy = createPolicy({ packets, ports, policies, flows, denials, clock, seed })
+  const policy = createPolicy({ packets, ports, policies, flows, denials, clock, seed, remembers: !isLeftOut('policy-cache') })
   const REMOTE = 9
 
   const put = (p: Packet, port: number): number => {

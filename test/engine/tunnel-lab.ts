@@ -7,6 +7,7 @@ import type { PoolOptions } from '../../src/core/packets.js'
 import { LARGE, SMALL } from '../../src/core/packets.js'
 import type { NetworkOptions } from '../../src/network/network.js'
 import type { Operation } from '../../src/network/operations.js'
+import type { Without } from '../../src/optimisations.js'
 import type { MemoryArrival, MemoryFrame } from '../../src/port/memory.js'
 import { createMemoryLab, type MemoryLab } from '../helpers/memory-lab.js'
 import { hexBytes, ip4 } from '../oracle/naive-frames.js'
@@ -69,8 +70,8 @@ export interface MachineOptions extends Partial<VxlanAdd> {
   address?: string
   pool?: PoolOptions
   sockets?: number
-  /** Off: datagrams that came as one go on one by one. */
-  coalesce?: boolean
+  /** Optimisations left out. */
+  without?: Without
   network?: Partial<NetworkOptions>
   bridgeMtu?: number
   /** Ports of the bridge, made before the sockets: what they receive in a turn comes first. */
@@ -82,9 +83,9 @@ export const TUNNEL = 'vxlan1'
 export const OWN_MAC = '02:00:00:00:42:01'
 
 /** A bridge br0 and VXLAN 42 in it as vxlan1. */
-export const createMachine = ({ address = '192.168.77.1', pool, sockets = 4, bridgeMtu = 9000, ports = {}, coalesce = true, network = {},
+export const createMachine = ({ address = '192.168.77.1', pool, sockets = 4, bridgeMtu = 9000, ports = {}, without = [], network = {},
   ...more }: MachineOptions = {}): Machine => {
-  const lab = createMemoryLab(1, pool, { coalesce, ...network })
+  const lab = createMemoryLab(1, pool, { without, ...network })
   const { io } = lab
   lab.apply({ op: 'bridge.add', name: BRIDGE, mac: '02:00:00:00:00:01', mtu: bridgeMtu, ageing_time: 300, fdb_max_learned: 0 })
   for (const [name, port] of Object.entries(ports)) lab.port(name, BRIDGE, { mtu: bridgeMtu, ...port })

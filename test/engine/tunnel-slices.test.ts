@@ -5,7 +5,9 @@
 import test from 'ava'
 import fc from 'fast-check'
 import { attachTapRing, createTapRing } from '../../src/core/tap-ring.js'
+import { COALESCE, type Without } from '../../src/optimisations.js'
 import { interfaceWith } from '../helpers/memory-lab.js'
+import { leavingOut } from '../helpers/without.js'
 import { arp, be16, be32, echo, ethernet, icmp, ipv4, tcp, udp } from '../oracle/naive-frames.js'
 import { withoutIdentification } from '../offload/naive-cut.js'
 import { allDrops, ALL_OFFLOADS, createMachine, type Machine, seen, TUNNEL, VNI, whole } from './tunnel-lab.js'
@@ -23,12 +25,12 @@ interface Setting {
   farMtu: number
   farOffloads: boolean
   capture: boolean
-  coalesce: boolean
+  without: Without
 }
 
 /** A bridge with an address, a tunnel, a local port of each kind; a router between it and another bridge with one host. */
-const createRouted = ({ farMtu, farOffloads, capture, coalesce }: Setting): Machine => {
-  const m = createMachine({ coalesce, ports: { 'whole.eth0': { vnet: true, offloads: ALL_OFFLOADS }, 'none.eth0': { vnet: true },
+const createRouted = ({ farMtu, farOffloads, capture, without }: Setting): Machine => {
+  const m = createMachine({ without, ports: { 'whole.eth0': { vnet: true, offloads: ALL_OFFLOADS }, 'none.eth0': { vnet: true },
     'plain.eth0': {} } })
   const { lab } = m
   lab.apply(
@@ -122,7 +124,8 @@ interface Frames {
 
 const frames: fc.Arbitrary<Frames> = fc.record({
   setting: fc.record({ farMtu: fc.constantFrom(576, 1500, 9000), farOffloads: fc.boolean(), capture: fc.boolean(),
-    coalesce: fc.integer({ min: 0, max: 3 }).map((n) => n > 0) }),
+    without: leavingOut(...COALESCE, 'peer-cache', 'slices', 'pieces', 'tunnel-gather', 'headroom', 'native-sums', 'shared-frames', 'bridge-cache',
+      'fast-path', 'batches') }),
   size: fc.oneof(fc.integer({ min: 46, max: 120 }), fc.constantFrom(200, 594, 1514, 3000)),
   rows: fc.array(fc.record({ kind: fc.constantFrom(...Object.keys(KINDS)),
     count: fc.oneof(fc.constant(1), fc.integer({ min: 1, max: 9 })) }), { minLength: 1, maxLength: 10 }),
@@ -147,7 +150,7 @@ test('what becomes of a frame does not depend on whether it came alone or in one
       const length = Math.max(...made.map((f) => f.length))
       // All as long as the longest, with bytes behind the packet that are none of its
       const datagrams = made.map((f, n) => [...VNI(42), ...f, ...data(length - f.length, n + 100)])
-      const alone = createRouted({ ...setting, capture: false })
+      const alone = createRouted({ ...setting, capture: false, without: [] })
       const together = createRouted(setting)
       const before = [alone, together].map(({ lab }) => whole(lab))
       let inTurn = 0
@@ -176,7 +179,7 @@ test('what becomes of a frame does not depend on whether it came alone or in one
       t.is(together.lab.held(), alone.lab.held())
       for (const m of [alone, together]) m.lab.wait(40_000, 1000)
       compare('at the end')
-      const joins = setting.coalesce && rows.some(({ kind }) => kind.startsWith('a stream') || kind.startsWith('datagrams'))
+      const joins = rows.some(({ kind }) => kind.startsWith('a stream') || kind.startsWith('datagrams'))
       if (!joins) t.deepEqual(allDrops(together.lab), allDrops(alone.lab))
       for (const [i, { lab }] of [alone, together].entries()) t.deepEqual(whole(lab), before[i])
     }),
@@ -185,7 +188,7 @@ test('what becomes of a frame does not depend on whether it came alone or in one
 })
 
 test('a timestamp request may be shorter than its reply: what lies behind it is not overwritten', (t) => {
-  const m = createRouted({ farMtu: 1500, farOffloads: true, capture: false, coalesce: true })
+  const m = createRouted({ farMtu: 1500, farOffloads: true, capture: false, without: [] })
   const before = allDrops(m.lab)
   const requests = [0, 1, 2, 3, 4, 5].map((n) => [...VNI(42), ...KINDS['a timestamp request, as short as it may be']!(n, 0)])
   m.arrive(requests.flat(), { gso: requests[0]!.length })

@@ -6,6 +6,7 @@ import { createMemoryIo, type MemoryFrame, type MemoryIo, type Offload } from '.
 import type { PoolOptions } from '../../src/core/packets.js'
 import { createNetwork, type Network, type NetworkOptions } from '../../src/network/network.js'
 import type { Operation } from '../../src/network/operations.js'
+import { WITHOUT } from './without.js'
 
 export interface MemoryLab {
   network: Network
@@ -40,7 +41,8 @@ export const createMemoryLab = (
     detachPort: () => undefined,
     readClock: () => clock.now,
     wallClock: () => 1_700_000_000_000 + clock.now,
-    ...more
+    ...more,
+    without: [...WITHOUT, ...more.without ?? []]
   })
   const device = (name: string): number => {
     const d = devices.get(name)

@@ -15,6 +15,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { onSweep, uniqueName } from './netns.js'
 import { createPatience } from './patience.js'
+import { WITHOUT_ARGS } from './without.js'
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 /** The command, to be run by node. */
@@ -208,7 +209,7 @@ export const launchTapway = (network: string, options: UpOptions = {}): Instance
   onSweep(async () => {
     if (existsSync(recordOf(name))) await tapway('--name', name, 'down')
   })
-  const words = [process.execPath, BIN, '--name', name, 'up', file, ...EVERY_UP, ...options.args ?? []]
+  const words = [process.execPath, BIN, '--name', name, 'up', file, ...EVERY_UP, ...WITHOUT_ARGS, ...options.args ?? []]
   const enter = options.netns === undefined ? [] : ['nsenter', `--net=/run/netns/${options.netns}`, '--']
   const [command, ...args] = [...enter, ...words]
   return new Instance(name, start(command!, args, options))

@@ -266,7 +266,7 @@ test('wrong arguments are refused before any system call', (t) => {
   const arrays = { rx: words, rxSlots: words, tx: words, gather: words, addresses: words, sums: words, eventFd: -1 }
   t.throws(() => createIo({ arena: new Uint8Array(8), control: new Int32Array(4), ...arrays }), { instanceOf: RangeError })
   const arena = new Uint16Array(8) as unknown as Uint8Array
-  t.throws(() => createIo({ arena, control: new Int32Array(16), ...arrays }), { instanceOf: TypeError })
+  t.throws(() => createIo({ arena, control: new Int32Array(CTL_WORDS), ...arrays }), { instanceOf: TypeError })
 })
 
 test('a worker gives up its capabilities, the main thread keeps them', async (t) => {
