@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Sets everything up and runs all tests. Namespaces have machine-wide names: the tests get a mount namespace of their own, with
-# their own /run/netns and /run/tapway, so that they can neither see nor hurt anybody else's.
+# Sets everything up and runs all tests, with namespaces of their own (scripts/isolated.sh).
 # Usage: scripts/test.sh [file or pattern of ava ...]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -15,16 +14,4 @@ if [ "$(id -u)" != 0 ]; then
   exec npx ava "$@"
 fi
 
-exec unshare --mount --propagation private bash -euc '
-  mkdir -p /run/netns /run/tapway
-  mount -t tmpfs tapway-test /run/netns
-  mount -t tmpfs tapway-test /run/tapway
-  export TAPWAY_TEST_ISOLATED=1
-  status=0
-  npx ava "$@" || status=$?
-  # The sweep: what a test left behind is a failure of that test, and must not stay.
-  left=$(ls /run/netns)
-  for ns in $left; do ip netns del "$ns" || true; done
-  if [ -n "$left" ]; then echo "namespaces left behind: $left" >&2; [ $status -ne 0 ] || status=1; fi
-  exit $status
-' bash "$@"
+exec scripts/isolated.sh npx ava "$@"

@@ -2,6 +2,7 @@
 import test from 'ava'
 import { attachTapRing, createTapRing } from '../../src/core/tap-ring.js'
 import { interfaceWith } from '../helpers/memory-lab.js'
+import { only } from '../helpers/without.js'
 import { naiveSum } from '../oracle/naive-checksum.js'
 import { be32, echo, ethernet, ipv4, tcp, udp, zeros } from '../oracle/naive-frames.js'
 import { partial, withoutIdentification } from '../offload/naive-cut.js'
@@ -58,7 +59,10 @@ const errorIn = (m: Machine): { type: number; code: number; quoted: number[] }[]
   return { type: packet[20]!, code: packet[21]!, quoted: packet.slice(28) }
 })
 
-test('captured bytes are those of the super-frame, in and out, and what is lost of it is behind the snap length only', (t) => {
+/** About super-frames that datagrams of a tunnel have become. */
+const joined = only(test, 'coalesce-tunnel')
+
+joined('captured bytes are those of the super-frame, in and out, and what is lost of it is behind the snap length only', (t) => {
   for (const snaplen of [262_144, 120, 60]) {
     const m = machine()
     const memory = createTapRing(1 << 20)
@@ -79,7 +83,7 @@ test('captured bytes are those of the super-frame, in and out, and what is lost 
   }
 })
 
-test('a capture that begins while a super-frame in pieces is queued: bytes that are shown are right', (t) => {
+joined('a capture that begins while a super-frame in pieces is queued: bytes that are shown are right', (t) => {
   const m = machine()
   const list = stream(LOCAL, '10.0.10.3', 6)
   m.arrive(list.flatMap((f) => [...VNI(42), ...f]), { gso: 8 + list[0]!.length })
@@ -98,7 +102,7 @@ test('a capture that begins while a super-frame in pieces is queued: bytes that 
   t.true(captured[0]!.length >= 154)
 })
 
-test('a capture of what is flooded from a tunnel, with no buffers to put it together', (t) => {
+joined('a capture of what is flooded from a tunnel, with no buffers to put it together', (t) => {
   const m = machine({ pool: { packets: 64, largeSlots: 6, smallSlots: 8 } })
   const ring = attachTapRing(createTapRing(1 << 20))
   m.lab.network.capture(ring, m.lab.network.resolvePorts([TUNNEL, WHOLE, 'plain.eth0']).map(({ id }) => id), 262_144)
@@ -113,7 +117,7 @@ test('a capture of what is flooded from a tunnel, with no buffers to put it toge
   t.is(m.lab.held(), 0)
 })
 
-test('errors quote what lies apart as one: time over, port unreachable, too big for the next link', (t) => {
+joined('errors quote what lies apart as one: time over, port unreachable, too big for the next link', (t) => {
   const m = machine()
   const before = whole(m.lab)
   const payload = data(1000, 0)
@@ -129,7 +133,7 @@ test('errors quote what lies apart as one: time over, port unreachable, too big 
   t.deepEqual(whole(m.lab), before)
 })
 
-test('a run to no connection is refused once', (t) => {
+joined('a run to no connection is refused once', (t) => {
   const m = machine()
   arrive(m, stream(BRIDGE_MAC, '10.0.10.1', 10))
   const sent = m.sent()
@@ -145,7 +149,7 @@ test('pings in one piece are all answered, with their own data', (t) => {
   t.deepEqual(m.sent().map(({ bytes }) => [bytes[42], bytes.slice(50)]), list.map((f) => [0, f.slice(42)]))
 })
 
-test('a run that does not fit another tunnel is answered with what its first segment was', (t) => {
+joined('a run that does not fit another tunnel is answered with what its first segment was', (t) => {
   const m = machine()
   const { options } = m.lab.network.registry.vxlan(TUNNEL)
   m.lab.apply({ ...options, name: 'vxlan2', id: 43, mac: '02:00:00:00:43:01', mtu: 1000 },
@@ -173,7 +177,7 @@ test('more pieces than one write takes are put together', (t) => {
   t.deepEqual(whole(m.lab), before)
 })
 
-test('a super-frame from a port and one in pieces, to the same station: in order', (t) => {
+joined('a super-frame from a port and one in pieces, to the same station: in order', (t) => {
   const m = machine()
   m.lab.send('plain.eth0', Uint8Array.from(ethernet(LOCAL, '02:00:00:00:0f:01', 0x88b5, [1])))
   arrive(m, datagrams(LOCAL, '10.0.10.3', 4))

@@ -7,6 +7,7 @@ import fc from 'fast-check'
 import { GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4 } from '../../src/core/layout.js'
 import type { PoolOptions } from '../../src/core/packets.js'
 import type { MemoryFrame } from '../../src/port/memory.js'
+import { isLeftOut } from '../helpers/without.js'
 import { arp, be16, be32, ethernet, hexBytes, ip4, mac } from '../oracle/naive-frames.js'
 import { complete, naiveCut, partial, withoutIdentification } from '../offload/naive-cut.js'
 import { allDrops, ALL_OFFLOADS, createMachine, gro, type Machine, type MachineOptions, seen, TUNNEL, whole } from './tunnel-lab.js'
@@ -217,7 +218,7 @@ test('what goes into one bridge comes out of the others, each flow in its order,
     ),
     { numRuns: 100 }
   )
-  t.true(joined > 10, `${joined} super-frames came out`)
+  t.is(joined > 10, !isLeftOut('coalesce-tunnel'), `${joined} super-frames came out`)
 })
 
 /** Is `part` what is left of `all` when some are taken out? */

@@ -5,7 +5,7 @@ import { be16, echo, ethernet, ip4, tcp, udp, zeros } from '../oracle/naive-fram
 import { createNormaliser, line, summary } from '../helpers/compare.js'
 import { ALL, data, DF, ICMP, ipPacket, MF, TCP, UDP, type Ip } from '../helpers/frames.js'
 import { netnsTest } from '../helpers/netns.js'
-import { ownAddresses } from './box.js'
+import { ownAddresses, type Sent } from './box.js'
 import { allClosed } from './kernel-box.js'
 import { A, A2, A_MAC, B, FAR, NEAR, R0, router, withLinks } from './router-plan.js'
 import { sideBySide } from './side-by-side.js'
@@ -103,10 +103,12 @@ netnsTest(test)(`random packets (seed ${SEED})`, (t) => {
       // Deviation: errors quote options as they came, without what the kernel has written into them
       const written = frame.slice(34, 14 + (frame[14]! & 15) * 4)
       const whole = ![END, RECORD_ROUTE, TIMESTAMP].some((type) => written.includes(type))
-      compare({ send: 'eth0', frame }, () => `sent:\n  ${line('eth0', frame)}`, (frames) => {
+      const send = (): readonly Sent[] => compare({ send: 'eth0', frame }, () => `sent:\n  ${line('eth0', frame)}`, (frames) => {
         const normalise = createNormaliser(own)
         return frames.map((f) => line(f.port, normalise(f.bytes))).map((l) => (whole ? l : summary(l)))
       })
+      // What is forwarded is sent once more: now its way is known
+      if (send().some(({ port }) => port === 'eth1')) send()
     }
   })
 })

@@ -1,9 +1,14 @@
-/** A plan built of our own parts: the whole engine between memory ports, on a clock of its own. */
+/**
+ * A plan built of our own parts: the whole engine between memory ports, on a clock of its own. In the ordinary run others stand beside it, the
+ * same but for optimisations that they do without: they must send the same.
+ */
 import { createNetwork } from '../../src/network/network.js'
 import type { Operation } from '../../src/network/operations.js'
 import { createMemoryIo, type MemoryIo } from '../../src/port/memory.js'
 import { CTL_TX_COUNT } from '../../src/port/rings.js'
-import { BRIDGE_NAME, ROUTER_NAME, type Box, type BridgePlan, type Plan, type RouterPlan, type Station } from './box.js'
+import { OPTIMISATION_NAMES, type Without } from '../../src/optimisations.js'
+import { WITHOUT } from '../helpers/without.js'
+import { BRIDGE_NAME, ROUTER_NAME, type Box, type BridgePlan, type Plan, type RouterPlan, type Sent, type Station } from './box.js'
 
 /** Steps in which waiting advances the clock, in milliseconds. */
 const GRAIN = 10
@@ -53,7 +58,13 @@ export interface TapwayBox extends Box {
   now(): number
 }
 
-export const createTapwayBox = (plan: Plan): TapwayBox => {
+/** Every optimisation that is in force here by itself: without devices, offloads and tunnels. Then all of them. */
+const EACH: readonly Without[] = [
+  ['bridge-cache'], ['fast-path'], ['trie-routes'], ['aligned-headers'], ['shared-frames'], ['headroom'], ['batches'], OPTIMISATION_NAMES
+]
+const ALL: readonly Without[] = [OPTIMISATION_NAMES]
+
+const createBox = (plan: Plan, without: Without, wallClock: () => number): TapwayBox => {
   let now = 1000
   let io: MemoryIo | undefined
   const network = createNetwork({
@@ -63,7 +74,8 @@ export const createTapwayBox = (plan: Plan): TapwayBox => {
     attachPort: (row, handle) => io!.bind(handle, row),
     detachPort: () => undefined,
     readClock: () => now,
-    wallClock: () => Date.now()
+    wallClock,
+    without
   })
   const device = io!
   const names = plan.kind === 'bridge' ? plan.ports : plan.links.map((l) => l.name)
@@ -75,6 +87,8 @@ export const createTapwayBox = (plan: Plan): TapwayBox => {
       : portOperation(`port-${name}`, `net-${name}`, plan.links[i]!.mtu ?? 1500, handles[i]!))
   }
   if (plan.kind === 'bridge') for (const e of plan.fdb ?? []) network.apply({ op: 'fdb.add', ...e })
+  // Only to stations that the bridge knows there is a short way
+  else for (const { mac, dev } of plan.stations ?? []) network.apply({ op: 'fdb.add', mac, dev: `port-${dev}`, state: 'dynamic' })
 
   /** A frame is sent by the exchange after the turn that decided about it. */
   const settle = (): void => {
@@ -103,5 +117,37 @@ export const createTapwayBox = (plan: Plan): TapwayBox => {
     balanced: () => network.stats().balance.ok,
     now: () => now,
     close: () => network.engine.close()
+  }
+}
+
+const textOf = (frames: readonly Sent[]): string => frames.map(({ port, bytes }) => `${port} ${Buffer.from(bytes).toString('hex')}`).join('\n')
+
+/** With `each`, beside it stands one without each optimisation, else one without all. A step throws when they do not send the same. */
+export const createTapwayBox = (plan: Plan, each = false): TapwayBox => {
+  let time = Date.now()
+  const wallClock = (): number => time
+  const box = createBox(plan, WITHOUT, wallClock)
+  const beside = (WITHOUT.length > 0 ? [] : each ? EACH : ALL).map((without) => ({ without, other: createBox(plan, without, wallClock) }))
+  const same = (without: Without, mine: string, others: string): void => {
+    if (others !== mine) throw new Error(`Without ${without.join(', ')} it is not the same:\n${others}\nWith:\n${mine}`)
+  }
+  return {
+    ...box,
+    step: (step, expected) => {
+      time = Date.now()
+      const frames = box.step(step, expected)
+      for (const { without, other } of beside) same(without, textOf(frames), textOf(other.step(step, expected)))
+      return frames
+    },
+    drops: () => {
+      const drops = box.drops()
+      for (const { without, other } of beside) same(without, JSON.stringify(drops), JSON.stringify(other.drops()))
+      return drops
+    },
+    balanced: () => box.balanced() && beside.every(({ other }) => other.balanced()),
+    close: () => {
+      box.close()
+      for (const { other } of beside) other.close()
+    }
   }
 }

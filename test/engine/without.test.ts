@@ -1,0 +1,24 @@
+/**
+ * What makes it faster makes nothing else: a network in which something is left out, and one in which nothing is, do the same, whatever happens;
+ * frame by frame, count by count. (Of what joins and cuts, tunnel-slices.test.ts and tunnel-stream.test.ts say as much.)
+ */
+import test from 'ava'
+import fc from 'fast-check'
+import type { Optimisation } from '../../src/optimisations.js'
+import { createMesh } from './mesh.js'
+import { carry, events } from './traffic.js'
+
+/** Those by which not even a moment or a frame's form changes. */
+const SAME: Optimisation[] = [
+  'fast-path', 'bridge-cache', 'trie-routes', 'aligned-headers', 'shared-frames', 'headroom', 'native-sums'
+]
+
+const runs = (t: { deepEqual: (a: unknown, b: unknown) => unknown }, sets: fc.Arbitrary<Optimisation[]>, numRuns: number): void =>
+  fc.assert(fc.property(sets, events, fc.integer({ min: 1, max: 12 }), fc.nat(1000), (without, list, perTurn, seed) => {
+    t.deepEqual(carry(createMesh(seed, undefined, { without }), list, perTurn), carry(createMesh(seed), list, perTurn))
+  }), { numRuns })
+
+for (const name of SAME) test(`whatever happens: without ${name} it is the same`, (t) => runs(t, fc.constant([name]), 25))
+
+test('whatever happens: without some of them, and without all, it is the same', (t) =>
+  runs(t, fc.oneof(fc.constant(SAME), fc.subarray(SAME, { minLength: 2 })), 50))
