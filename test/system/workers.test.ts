@@ -7,7 +7,7 @@ import { BIN, type Instance, Instance as Running, launchTapway, start, startTapw
 
 const systemTest = netnsTest(test)
 
-const TRAFFIC = fileURLToPath(new URL('./traffic-program.js', import.meta.url))
+const TRAFFIC = fileURLToPath(new URL('../helpers/traffic-program.js', import.meta.url))
 const NUMBERED = fileURLToPath(new URL('./numbered-program.js', import.meta.url))
 const TWO = ['--workers', '2']
 
