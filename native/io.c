@@ -137,6 +137,7 @@ static napi_value remove_port(napi_env env, napi_callback_info info)
   if (!io_of(env, info, 1, argv, &io) || !tw_int32(env, argv[0], &tag)) return NULL;
   struct tw_port *port = port_of(io, tag);
   if (port != NULL) {
+    tw_near_forget(io, port);
     if (port->state == PORT_WATCHED) tw_port_gone(io, port);
     port->state = PORT_FREE;
   }
@@ -257,7 +258,7 @@ napi_value tw_create_io(napi_env env, napi_callback_info info)
   if (!tw_args(env, info, 9, argv, NULL)) return NULL;
   struct tw_io *io = calloc(1, sizeof *io);
   if (io == NULL) return tw_throw_errno(env, ENOMEM, "createIo", "I/O context");
-  io->epoll = -1;
+  io->epoll = io->last_fd = -1;
   io->references = 1; /* this call's own */
   io->state = tw_env_of(env);
   io->state->references++;

@@ -63,7 +63,7 @@ typedef bool (*tw_work)(void *arg, struct tw_failure *failure);
  */
 bool tw_in_netns(int netns, tw_work work, void *arg, struct tw_failure *failure);
 
-/* ---- an I/O context (io.c, turn.c, udp.c, packet.c, sum.c) ---- */
+/* ---- an I/O context (io.c, turn.c, near.c, udp.c, packet.c, sum.c) ---- */
 
 /* Layout of the arrays: docstrings in src/native.ts, which has the same numbers. */
 enum {
@@ -72,7 +72,7 @@ enum {
   CTL_WITHOUT = 16, CTL_WORDS
 };
 /* Bits of CTL_WITHOUT: what is not to be done. */
-enum { SKIP_YIELD = 1, SKIP_BURSTS = 2, SKIP_RECEIVE_BATCH = 4 };
+enum { SKIP_YIELD = 1, SKIP_BURSTS = 2, SKIP_RECEIVE_BATCH = 4, SKIP_NEAR = 8 };
 enum { TX_KIND = 0, TX_FD, TX_AT, TX_LENGTH, TX_GSO, TX_ADDRESS, TX_TTL_TOS, TX_ERRNO, TX_STRIDE };
 enum { TX_WRITE = 0, TX_WRITEV = 1, TX_SENDMSG = 2 };
 enum { RX_TAG = 0, RX_SLOT, RX_LENGTH, RX_FLAGS, RX_STRIDE = 4 };
@@ -82,6 +82,7 @@ enum { ADDRESS_WORDS = 8, SUM_WORDS = 3 };
 #define TW_IOVECS 256      /* of a TX_WRITEV */
 #define TW_SEND_IOVECS 512 /* of a TX_SENDMSG */
 #define TW_BATCH 16        /* datagrams or frames of one recvmmsg */
+#define TW_NEAR 4          /* ports that are near at once */
 #define TW_MAX_WAIT_MS 1000 /* a worker that blocks in native code cannot be terminated: never longer */
 
 enum { PORT_FREE = 0, PORT_WATCHED, PORT_GONE };
@@ -95,6 +96,8 @@ struct tw_port {
   int state;
   int32_t burst;   /* frames read without asking whether there are more; 0 until it is known */
   unsigned capped; /* the turn in which it ended at `burst` with perhaps more to come */
+  bool near;       /* out of the wait set, read while the thread polls */
+  int32_t empty;   /* reads in a row, while it was near, that gave nothing */
   bool suspect;    /* PORT_PACKET: the device was down when last heard of, and may be gone */
 };
 
@@ -102,6 +105,7 @@ struct tw_port {
 struct tw_round {
   int32_t slots, slot_bytes, port_budget, byte_budget, capacity;
   int32_t slot, count;
+  int32_t ready;   /* ports that gave something, or were said to have */
   int32_t without; /* SKIP_ bits */
   int64_t bytes;
 };
@@ -130,6 +134,8 @@ struct tw_io {
   struct tw_port *ports;
   size_t port_count, port_capacity;
   unsigned turns; /* counts turns; also says which ready port is read first */
+  int32_t near[TW_NEAR], near_count; /* indexes of ports */
+  int last_fd;       /* the last frame was sent there */
   int32_t suspects;  /* ports that are suspect */
   bool bad_slot;     /* a receive slot has no room or lies outside the arena */
   bool closed;
@@ -160,6 +166,16 @@ void tw_io_close_fds(struct tw_io *io);
 int32_t tw_turn(struct tw_io *io);
 /* Writes the monotonic time in milliseconds to CTL_TIME. */
 void tw_note_time(struct tw_io *io);
+/* Reads a port that is ready by `events`, or may be. */
+void tw_read(struct tw_io *io, struct tw_port *port, uint32_t events, struct tw_round *r);
+/* Makes a port near that has just given something, if there is room for one more. */
+void tw_near_enter(struct tw_io *io, struct tw_port *port);
+/* Makes one port, or all, watched again. */
+void tw_near_forget(struct tw_io *io, struct tw_port *port);
+void tw_near_end(struct tw_io *io, struct tw_round *r);
+/* Reads all near ports; or, when there are any, the one that the next frame is likely to come from. */
+void tw_near_read(struct tw_io *io, struct tw_round *r);
+void tw_near_read_likely(struct tw_io *io, struct tw_round *r);
 /* Takes a port off the wait set for good; its row stays until it is removed. */
 void tw_port_gone(struct tw_io *io, struct tw_port *port);
 /* Fills `parts` from `count` (1 to `most`) pairs of `gather`; 0, or EINVAL or EFAULT. */

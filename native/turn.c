@@ -8,9 +8,15 @@
 #include <poll.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
+
+/* While ports are near, one of so many looks is at all of them and at the wait set, */
+#define LOOK_EVERY 8
+/* and after so many the processor is offered to others: whoever sends the answer may need it. */
+#define YIELD_EVERY 16
 
 static int32_t clamp(int32_t value, int32_t low, int32_t high)
 {
@@ -48,6 +54,20 @@ static int send_gathered(const struct tw_io *io, int fd, int32_t first, int32_t 
   return sent == (ssize_t)total ? 0 : sent < 0 ? errno : EMSGSIZE;
 }
 
+/*
+ * read(2) and write(2) themselves: in a process with threads, those of the C library are cancellation points, which costs more than
+ * the rest of what they do.
+ */
+static ssize_t read_now(int fd, void *at, size_t length)
+{
+  return syscall(SYS_read, fd, at, length);
+}
+
+static ssize_t write_now(int fd, const void *at, size_t length)
+{
+  return syscall(SYS_write, fd, at, length);
+}
+
 /* Returns 0 or the errno. A device that took less than the whole frame did not take the frame: EMSGSIZE. */
 static int send_entry(struct tw_io *io, const int32_t *entry)
 {
@@ -57,7 +77,7 @@ static int send_entry(struct tw_io *io, const int32_t *entry)
   if (entry[TX_KIND] == TX_SENDMSG) return tw_send_message(io, entry);
   if (entry[TX_KIND] != TX_WRITE) return EINVAL;
   if (!tw_in_arena(io, at, length)) return EFAULT;
-  const ssize_t sent = write(fd, io->arena + at, (size_t)length);
+  const ssize_t sent = write_now(fd, io->arena + at, (size_t)length);
   return sent == length ? 0 : sent < 0 ? errno : EMSGSIZE;
 }
 
@@ -68,6 +88,7 @@ static int32_t send_all(struct tw_io *io)
   int32_t *entry = io->tx.at;
   for (int32_t i = 0; i < count; i++, entry += TX_STRIDE) {
     const int error = send_entry(io, entry);
+    io->last_fd = entry[TX_FD];
     entry[TX_ERRNO] = error;
     if (error == 0) continue;
     failed++;
@@ -99,26 +120,49 @@ static int look(struct tw_io *io, int32_t slots, int timeout_ms)
   return count > 0 ? count : 0; /* EINTR: a turn in which nothing came */
 }
 
-/* Waits for readiness: at once, then polling for spin_us, then asleep. Returns the number of events. */
-static int wait_ready(struct tw_io *io, const struct tw_round *r, int32_t *slept)
+/* Near ports, if there are any, are read; every so many times all of them, and the wait set is asked. Returns the number of events. */
+static int look_near(struct tw_io *io, struct tw_round *r, unsigned times)
 {
-  const int32_t slots = r->slots;
+  if (io->near_count > 0 && r->slots > 0) {
+    if (times % LOOK_EVERY != 0) {
+      tw_near_read_likely(io, r);
+      return 0;
+    }
+    tw_near_read(io, r);
+  }
+  return look(io, r->slots, 0);
+}
+
+static int spin(struct tw_io *io, struct tw_round *r, int32_t spin_us)
+{
+  const int64_t end = microseconds() + spin_us;
+  unsigned times = 0;
+  do {
+    const int count = look_near(io, r, ++times);
+    if (count > 0 || r->count > 0) return count;
+    if (times % YIELD_EVERY == 0 && !(r->without & SKIP_YIELD)) sched_yield();
+  } while (microseconds() < end);
+  return 0;
+}
+
+/*
+ * Waits for readiness: at once, then polling for spin_us, then asleep. Returns the number of events; what near ports had has been
+ * read then.
+ */
+static int wait_ready(struct tw_io *io, struct tw_round *r, int32_t spin_us, int32_t *slept)
+{
   const int32_t asked = io->control.at[CTL_TIMEOUT_MS];
   const int32_t timeout_ms = asked < 0 || asked > TW_MAX_WAIT_MS ? TW_MAX_WAIT_MS : asked;
-  const int32_t spin_us = clamp(io->control.at[CTL_SPIN_US], 0, timeout_ms * 1000);
-  int count = look(io, slots, 0);
   *slept = 0;
-  if (count > 0 || timeout_ms == 0) return count;
-  if (spin_us > 0) {
-    const int64_t end = microseconds() + spin_us;
-    do {
-      count = look(io, slots, 0);
-      if (count > 0) return count;
-      if (!(r->without & SKIP_YIELD)) sched_yield(); /* whoever sends the answer may need this processor */
-    } while (microseconds() < end);
-  }
+  if (spin_us == 0 && r->slots > 0) tw_near_end(io, r);
+  int count = look_near(io, r, io->turns);
+  if (count > 0 || r->count > 0 || timeout_ms == 0) return count;
+  if (spin_us > 0) count = spin(io, r, spin_us < timeout_ms * 1000 ? spin_us : timeout_ms * 1000);
+  if (count > 0 || r->count > 0) return count;
+  if (r->slots > 0) tw_near_end(io, r);
+  if (r->count > 0) return 0;
   *slept = 1;
-  return look(io, slots, timeout_ms);
+  return look(io, r->slots, timeout_ms);
 }
 
 /*
@@ -151,13 +195,7 @@ void tw_report_gone(struct tw_io *io, struct tw_port *port, struct tw_round *r, 
   tw_put_entry(io, r, port->tag, -1, -error, 0);
 }
 
-static void read_socket(struct tw_io *io, struct tw_port *port, uint32_t events, struct tw_round *r)
-{
-  if (port->kind == PORT_PACKET) tw_read_packet(io, port, events, r);
-  else tw_read_udp(io, port, events, r);
-}
-
-static void read_port(struct tw_io *io, struct tw_port *port, uint32_t events, struct tw_round *r)
+static void read_file(struct tw_io *io, struct tw_port *port, uint32_t events, struct tw_round *r)
 {
   const int32_t limit = burst_of(io, port, r->port_budget);
   const int32_t header = port->header;
@@ -169,7 +207,7 @@ static void read_port(struct tw_io *io, struct tw_port *port, uint32_t events, s
       io->bad_slot = true;
       return;
     }
-    const ssize_t got = read(port->fd, io->arena + at, room);
+    const ssize_t got = read_now(port->fd, io->arena + at, room);
     if (got <= 0 || got < header) {
       const int error = why_gone(got, events, left == limit);
       if (error == 0) {
@@ -186,6 +224,13 @@ static void read_port(struct tw_io *io, struct tw_port *port, uint32_t events, s
   }
   port->burst = limit < r->port_budget ? limit : 0;
   port->capped = io->turns;
+}
+
+void tw_read(struct tw_io *io, struct tw_port *port, uint32_t events, struct tw_round *r)
+{
+  if (port->kind == PORT_FILE) read_file(io, port, events, r);
+  else if (port->kind == PORT_PACKET) tw_read_packet(io, port, events, r);
+  else tw_read_udp(io, port, events, r);
 }
 
 static bool drain_event_fd(int fd)
@@ -214,10 +259,12 @@ int32_t tw_turn(struct tw_io *io)
     .without = control[CTL_WITHOUT],
     .capacity = io->rx.length / RX_STRIDE
   };
-  int32_t slept, woken = 0, ready = 0;
+  const int32_t spin_us = clamp(control[CTL_SPIN_US], 0, TW_MAX_WAIT_MS * 1000);
+  const bool enters = spin_us > 0 && !(r.without & SKIP_NEAR);
+  int32_t slept, woken = 0;
   io->turns++;
   control[CTL_TX_FAILED] = send_all(io);
-  const int count = wait_ready(io, &r, &slept);
+  const int count = wait_ready(io, &r, spin_us, &slept);
   /* The kernel moves a level-triggered port to the end of its list, but within one batch somebody is always first. */
   const unsigned first = count > 0 ? io->turns % (unsigned)count : 0;
   for (int k = 0; k < count; k++) {
@@ -226,10 +273,10 @@ int32_t tw_turn(struct tw_io *io)
       woken = drain_event_fd(io->event_fd);
     } else if (event->data.u64 < io->port_count && io->ports[event->data.u64].state == PORT_WATCHED) {
       struct tw_port *port = &io->ports[event->data.u64];
-      ready++;
+      r.ready++;
       if (r.without & SKIP_BURSTS) port->burst = 0;
-      if (port->kind == PORT_FILE) read_port(io, port, event->events, &r);
-      else read_socket(io, port, event->events, &r);
+      tw_read(io, port, event->events, &r);
+      if (enters && event->events == EPOLLIN) tw_near_enter(io, port);
     }
   }
   /* Not when nothing is to be received: nobody would read what this finds. */
@@ -237,7 +284,7 @@ int32_t tw_turn(struct tw_io *io)
   control[CTL_RX_COUNT] = r.count;
   control[CTL_WOKEN] = woken;
   control[CTL_SLEPT] = slept;
-  control[CTL_EVENTS] = ready;
+  control[CTL_EVENTS] = r.ready;
   tw_note_time(io);
   return r.count;
 }

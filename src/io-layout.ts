@@ -26,8 +26,10 @@ export const CTL_WORDS = 17 // least length of `control`
 export const SKIP_YIELD = 1
 /** read a port as often as it gave frames the last time (it is asked until it has none), */
 export const SKIP_BURSTS = 2
-/** receive several datagrams by one system call. */
+/** receive several datagrams by one system call, */
 export const SKIP_RECEIVE_BATCH = 4
+/** read ports that gave something a moment ago, while polling, without asking whether they are ready. */
+export const SKIP_NEAR = 8
 
 /** What a port is, which says how it is read: a TAP (or anything else that read() takes frames from). */
 export const PORT_FILE = 0

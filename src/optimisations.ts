@@ -8,6 +8,7 @@
 /** By name: what it is, as the sentence "without it ..." says it. */
 export const OPTIMISATIONS = {
   'offload': "hosts' devices hand over no super-frames, and checksums are complete",
+  'noqueue': "hosts' devices have the queueing discipline that the kernel gives a device",
   'udp-segment': 'every datagram of a tunnel is sent by itself',
   'udp-gro': 'every datagram of a tunnel is received by itself',
   'uplink': 'super-frames for a tunnel are cut and sent by its socket, whatever the file says',
@@ -27,11 +28,13 @@ export const OPTIMISATIONS = {
   'headroom': "a port's or a tunnel's header stands apart from the frame, never before it",
   'tunnel-gather': 'the segments of a super-frame for a tunnel are copies',
   'native-sums': 'all checksums are summed in JavaScript',
+  'bundle': 'the thread loads its modules one by one, and the compiler knows no constant that one has from another',
   'inlining': 'the compiler inlines no more than it does by default',
   'batches': 'one frame is received a turn',
   'receive-batch': 'a system call receives one datagram, or one frame of a device',
   'bursts': 'a port is asked for more until it has nothing',
   'polling': 'the thread sleeps as soon as nothing is there, whatever --poll says',
+  'near-ports': 'while the thread polls, it asks which ports have something before it reads any',
   'yield': 'the thread does not offer its processor to others while it polls',
   'batch-thread': "the thread is none of the scheduler's batch class",
   'affinity': 'the thread runs wherever the scheduler likes, also while there is much to do'

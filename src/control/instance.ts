@@ -65,7 +65,7 @@ export const runInstance = async (options: InstanceOptions): Promise<number> => 
   const { without = [] } = options
   const labLog: LabLog = { info: (m) => log.info(m), warn: (m) => log.warn(m), debug: (m) => log.debug(m) }
   const lab = await Lab.create(file.hosts, {
-    instance: options.name, offload: !without.includes('offload'), queues: workers, socket, log: labLog,
+    instance: options.name, offload: !without.includes('offload'), qdisc: without.includes('noqueue'), queues: workers, socket, log: labLog,
     devices: file.bridges.flatMap((bridge) => bridge.devices.map((device) => ({ ...device, bridge: bridge.name })))
   })
   let code = 0

@@ -3,7 +3,7 @@ import type { Address, Host, HostInterface, Mac, NextHop, Route } from '../confi
 import { broadcastOf, formatIp4, networkOf } from '../wire/ip4.js'
 import { formatMac } from '../wire/mac.js'
 import { rtnetlink } from './native.js'
-import { addAddress, addRoute, concatenate, setLink, setLinkUp, type Hop } from './rtnetlink.js'
+import { addAddress, addRoute, concatenate, setLink, setLinkUp, type Hop, setNoqueue } from './rtnetlink.js'
 import { LabError, messageOf } from './types.js'
 
 /** Interfaces of a namespace by name. */
@@ -70,13 +70,22 @@ export const hostCommands = (plan: Host, indexes: Indexes, txqueuelen?: number):
   ...plan.routes.map((route) => routeCommand(route, indexes)),
 ]
 
+export interface ConfigureOptions {
+  /** Packets; the kernel's default when left out. */
+  readonly txqueuelen?: number | undefined
+  /** Leave the devices the queueing discipline that the kernel gives them. */
+  readonly qdisc?: boolean | undefined
+}
+
 /** Tells a namespace all of it. Throws LabError that names the first one refused, and the reason. */
-export const configure = (plan: Host, netns: number, indexes: Indexes, txqueuelen?: number): void => {
+export const configure = (plan: Host, netns: number, indexes: Indexes, { txqueuelen, qdisc = false }: ConfigureOptions = {}): void => {
   let refused: { subject: string, reason: string } | undefined
   try {
     const commands = hostCommands(plan, indexes, txqueuelen)
     const refusal = rtnetlink(netns, concatenate(commands.map(({ request }) => request)))
     if (refusal !== undefined) refused = { subject: commands[refusal.index]!.subject, reason: refusal.reason }
+    // A TAP never stops its queue, so a discipline before it only costs time. Refused by a kernel that has none (CONFIG_NET_SCHED)
+    else if (!qdisc) rtnetlink(netns, concatenate(plan.interfaces.map(({ name }) => setNoqueue(indexOf(indexes, name)))))
   } catch (error) {
     throw new LabError(`host "${plan.name}": cannot set its interfaces and routes: ${messageOf(error)}`, 1, { cause: error })
   }

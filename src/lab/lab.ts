@@ -47,6 +47,8 @@ export interface LabOptions {
   readonly devices?: readonly DevicePlan[]
   /** packets; the kernel's default when left out */
   readonly txqueuelen?: number
+  /** Leave hosts' devices the queueing discipline that the kernel gives them. */
+  readonly qdisc?: boolean
   readonly taps?: Taps
   readonly openPacket?: typeof openPacket
 }
@@ -234,7 +236,7 @@ export class Lab {
     if (hosts.some(({ made }) => made === undefined)) this.#write({ ...this.#record, adopted: this.#adopted() })
     for (const { plan, netns, late, indexes } of hosts) {
       writeSysctls(plan.name, netns, late)
-      configure(plan, netns, indexes, this.options.txqueuelen)
+      configure(plan, netns, indexes, this.options)
     }
     const named = hosts.flatMap(({ plan, made }) => (made === undefined ? [] : [{ name: plan.name, made }]))
     nameNamespaces(named)

@@ -6,8 +6,10 @@
 const RTM_NEWLINK = 16
 const RTM_NEWADDR = 20
 const RTM_NEWROUTE = 24
+const RTM_NEWQDISC = 36
 const NLM_F_REQUEST = 1
 const NLM_F_ACK = 4
+const NLM_F_REPLACE = 0x100
 const NLM_F_EXCL = 0x200
 const NLM_F_CREATE = 0x400
 const NLMSG_HEADER = 16
@@ -31,6 +33,8 @@ const RTPROT_BOOT = 3
 const RT_SCOPE_UNIVERSE = 0
 const RT_SCOPE_LINK = 253
 const RTNH_F_ONLINK = 4
+const TC_H_ROOT = 0xffffffff
+const TCA_KIND = 1
 const RTN: Readonly<Record<string, number>> = { unicast: 1, blackhole: 6, unreachable: 7, prohibit: 8 }
 
 const u8 = (...values: number[]): number[] => values
@@ -53,6 +57,11 @@ export const setLink = (index: number, mac: readonly number[], mtu: number, txqu
 ])
 
 export const setLinkUp = (index: number): Uint8Array => linkRequest(index, IFF_UP, IFF_UP, [])
+
+/** A device's root queueing discipline (tc(8)) becomes `noqueue`: what is sent goes to the device at once, as through a veth pair. */
+export const setNoqueue = (index: number): Uint8Array => request(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, [
+  ...u32(0), ...u32(index), ...u32(0), ...u32(TC_H_ROOT), ...u32(0), ...attribute(TCA_KIND, [...Buffer.from('noqueue\0', 'latin1')])
+])
 
 /** An address (int32, host order, as all here) with the other end's for a point-to-point one, whose prefix it then is. */
 export const addAddress = (index: number, local: number, prefixLength: number, peer?: number, broadcast?: number): Uint8Array =>
