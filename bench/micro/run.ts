@@ -44,7 +44,7 @@ export const MICRO_GROUPS = ['codecs', 'tables', 'routes', 'pipeline', 'scale', 
 /** What a file has reported; throws when it fails. */
 const runFile = async (file: string, args: readonly string[]): Promise<Single[]> => {
   const results: Single[] = []
-  const child = fork(fileURLToPath(new URL(`./${file}.bench.js`, import.meta.url)), args, { execArgv: ['--expose-gc'] })
+  const child = fork(fileURLToPath(new URL(`../../bundle/${file}.bench.js`, import.meta.url)), args, { execArgv: ['--expose-gc'] })
   child.on('message', (result) => results.push(result as Single))
   const code = await new Promise<number | null>((resolve, reject) => {
     child.once('error', reject)

@@ -5,6 +5,9 @@ import { newEventFd, signal } from '../native.js'
 import { NetworkError } from '../network/operations.js'
 import type { WorkerReply, WorkerRequest, WorkerSetup } from './messages.js'
 
+/** worker.ts and all that it imports as one module (docs/decisions/0012), from where this file is once compiled. */
+const BUNDLE = '../../bundle/worker.js'
+
 type Body<T> = T extends { id: number } ? Omit<T, 'id'> : never
 export type RequestBody = Body<WorkerRequest>
 
@@ -23,7 +26,7 @@ export class Thread extends EventEmitter {
 
   /** Resolves when the thread has carried out its operations. Requests may be made at once: they come after those. */
   start(setup: WorkerSetup): Promise<void> {
-    const worker = new Worker(new URL('./worker.js', import.meta.url), {
+    const worker = new Worker(new URL(setup.without.includes('bundle') ? './worker.js' : BUNDLE, import.meta.url), {
       workerData: setup, name: this.name, resourceLimits: { maxYoungGenerationSizeMb: 8 }
     })
     this.worker = worker
