@@ -168,6 +168,30 @@ export const createTunnelOutput = ({
     send(p, port, pool[way]!, r, header0, header1, ttlTos, (f & T_GSO) !== 0)
   }
 
+  // The station that the last frame was for: tunnel, address, first peer; good for the second, and the state of the table, it was looked up in
+  const last = new Int32Array(6).fill(-1)
+
+  /** The first of a station's peers; -1, after telling who wants to know, when nobody knows any. */
+  const remoteOf = (t: number, hi: number, lo: number): number => {
+    if (last[0] === t && last[1] === hi && last[2] === lo && last[3] === clock.second && last[4] === fdb.changes()) return last[5]!
+    let entry = fdb.find(t, hi, lo)
+    if (entry < 0) entry = fdb.find(t, 0, 0)
+    if (entry < 0) {
+      if ((hi & 1) === 0 && (flags[t]! & T_L2MISS) !== 0) {
+        tunnels.counters[t * TUNNEL_CELLS + TC_L2MISS]!++
+        miss(t, hi, lo)
+      }
+      return -1
+    }
+    fdb.use(entry, clock.second)
+    last[0] = t
+    last[1] = hi
+    last[2] = lo
+    last[3] = clock.second
+    last[4] = fdb.changes()
+    return (last[5] = fdb.portOf(entry))
+  }
+
   /** A frame leaves the bridge by the port of a tunnel. Owns the packet. */
   return (p: number, port: number): void => {
     const t = layer3[port]!
@@ -179,22 +203,11 @@ export const createTunnelOutput = ({
       }
       if ((state[port]! & P_NEIGH_SUPPRESS) !== 0 && suppress(p, t)) return
     }
-    const hi = u16[at >> 1]!
-    const lo = i32[(at + 2) >> 2]!
-    let entry = fdb.find(t, hi, lo)
-    if (entry < 0) {
-      entry = fdb.find(t, 0, 0)
-      if (entry < 0) {
-        if ((hi & 1) === 0 && (flags[t]! & T_L2MISS) !== 0) {
-          tunnels.counters[t * TUNNEL_CELLS + TC_L2MISS]!++
-          miss(t, hi, lo)
-        }
-        packets.drop(p, NO_REMOTE)
-        return
-      }
+    const first = remoteOf(t, u16[at >> 1]!, i32[(at + 2) >> 2]!)
+    if (first < 0) {
+      packets.drop(p, NO_REMOTE)
+      return
     }
-    fdb.use(entry, clock.second)
-    const first = fdb.portOf(entry)
     for (let r = remotes.next[first]!; r >= 0; r = remotes.next[r]!) {
       const c = packets.copy(p)
       if (c >= 0) to(c, port, t, r)

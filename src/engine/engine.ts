@@ -132,14 +132,24 @@ export const createEngine = (options: EngineOptions) => {
     for (let i = 0; i < count; i++) {
       const c = txPort[i]! * PORT_CELLS
       const errno = failed === 0 ? 0 : tx[i * TX_STRIDE + 7]!
-      if (errno !== 0 && txPacket[i]! < 0) counters[c + C_TX_ERRORS]!++ // the rest of a super-frame, which is in the entry before
+      if (errno === 0) {
+        let sent = 0
+        let sentBytes = 0
+        for (let p = txPacket[i]!; p >= 0; sent++) {
+          const following = next[p]!
+          sentBytes += length[p]!
+          packets.transmitted(p)
+          p = following
+        }
+        counters[c + C_TX_PACKETS]! += sent
+        counters[c + C_TX_BYTES]! += sentBytes
+        continue
+      }
+      const reason = tx[i * TX_STRIDE] === TX_SENDMSG ? whyNotSent(errno) : whyNotWritten(errno)
+      if (txPacket[i]! < 0) counters[c + C_TX_ERRORS]!++ // the rest of a super-frame, which is in the entry before
       for (let p = txPacket[i]!; p >= 0;) {
         const following = next[p]!
-        if (errno === 0) {
-          counters[c + C_TX_PACKETS]!++
-          counters[c + C_TX_BYTES]! += length[p]!
-          packets.transmitted(p)
-        } else refused(p, c, tx[i * TX_STRIDE] === TX_SENDMSG ? whyNotSent(errno) : whyNotWritten(errno))
+        refused(p, c, reason)
         p = following
       }
     }

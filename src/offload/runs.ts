@@ -22,6 +22,8 @@ export const MAX_DATAGRAMS = 128
 const MAX_UDP_RUN = 64
 
 const IPV6_HEADER = 40
+/** FLAG_DF as a little-endian load sees it. */
+const DF_LE = 0x40
 const OTHER = 0
 const TCP = 1
 const UDP = 2
@@ -31,13 +33,15 @@ const ALLOWED = tcp.FLAG_PSH | 0x40
 export type Runs = ReturnType<typeof createRuns>
 
 export const createRuns = (packets: Packets, sums: Int32Array, sumRanges: (count: number) => void, lead: number) => {
-  const { view, bytes } = packets
+  const { view, bytes, u16, i32 } = packets
   const { length, flags, gsoType, gsoSize, csumStart, csumOffset, headerLength, stride } = packets
   // Of each datagram: what it is, where its transport header begins in the frame, header bytes of the frame, payload bytes
   const kind = new Int32Array(MAX_DATAGRAMS)
   const l4 = new Int32Array(MAX_DATAGRAMS)
   const headers = new Int32Array(MAX_DATAGRAMS)
   const payload = new Int32Array(MAX_DATAGRAMS)
+  // 1: it follows the one before it, which is of the same length
+  const isTwin = new Uint8Array(MAX_DATAGRAMS)
   let base = 0
   let gso = 0
   let runPayload = 0
@@ -87,6 +91,29 @@ export const createRuns = (packets: Packets, sums: Int32Array, sumRanges: (count
     return found
   }
 
+  /**
+   * Is the frame at `f` UDP over IPv4 with DF, as sound and as long as the one `each` bytes before it, and alike in all that `follows` asks?
+   * Asked of frames that lie 2 modulo 4 behind a lead of 8 bytes, the one before being UDP over IPv4: most datagrams are, and this is all that
+   * they cost.
+   */
+  const resembles = (f: number, each: number): boolean => {
+    const w = (f - 6) >> 2 // from the third byte of the lead on
+    const v = w - (each >> 2)
+    const identification = i32[w + 6]!
+    const before = i32[v + 6]!
+    if (u16[(f - 8) >> 1] !== u16[(f - 8 - each) >> 1] || i32[w] !== i32[v] || i32[w + 1] !== i32[v + 1] || i32[w + 2] !== i32[v + 2] ||
+      i32[w + 3] !== i32[v + 3] || i32[w + 4] !== i32[v + 4] || i32[w + 5] !== i32[v + 5] || identification >>> 16 !== DF_LE ||
+      before >>> 16 !== DF_LE || i32[w + 8] !== i32[v + 8] || i32[w + 9] !== i32[v + 9] || i32[w + 10] !== i32[v + 10]) return false
+    const ttl = i32[w + 7]!
+    const ttlBefore = i32[v + 7]!
+    const udpWord = i32[w + 11]!
+    if (((ttl ^ ttlBefore) & 0xffff) !== 0 || ((udpWord ^ i32[v + 11]!) & 0xffff) !== 0 || udpWord >>> 16 === 0) return false
+    // Identification and header checksum have the same sum as before, so the header's is as right (RFC 1071 2.B: in any byte order)
+    const sum = (identification & 0xffff) + (ttl >>> 16)
+    const sumBefore = (before & 0xffff) + (ttlBefore >>> 16)
+    return sum === sumBefore || (sum & 0xffff) + (sum >>> 16) === (sumBefore & 0xffff) + (sumBefore >>> 16)
+  }
+
   /** Sum of the pseudo-header of datagram i, its frame being at `f`, for `size` bytes behind the network header. */
   const pseudo = (i: number, f: number, size: number): number => {
     const protocol = kind[i] === TCP ? ipv4.PROTOCOL_TCP : ipv4.PROTOCOL_UDP
@@ -132,12 +159,23 @@ export const createRuns = (packets: Packets, sums: Int32Array, sumRanges: (count
       base = at
       gso = each
       let summed = 0
+      // Datagrams of full length that lie as `resembles` wants them
+      const whole = lead === 8 && (each & 3) === 0 && ((at + lead) & 3) === 2 ? Math.floor(size / each) : 0
       for (let i = 0; i < count; i++) {
         const f = at + i * each + lead
         const bytesOf = Math.min(each, size - i * each) - lead
-        const found = parse(i, f, bytesOf)
-        kind[i] = found
-        if (found === OTHER) continue
+        if (i > 0 && i < whole && kind[i - 1] === UDP && l4[i - 1] === ETHERNET_HEADER + ipv4.IPV4_HEADER && resembles(f, each)) {
+          isTwin[i] = 1
+          kind[i] = UDP
+          l4[i] = l4[i - 1]!
+          headers[i] = headers[i - 1]!
+          payload[i] = payload[i - 1]!
+        } else {
+          isTwin[i] = 0
+          const found = parse(i, f, bytesOf)
+          kind[i] = found
+          if (found === OTHER) continue
+        }
         sums[summed * 3] = f + l4[i]!
         sums[summed * 3 + 1] = bytesOf - l4[i]!
         summed++
@@ -145,10 +183,11 @@ export const createRuns = (packets: Packets, sums: Int32Array, sumRanges: (count
       if (summed === 0) return
       sumRanges(summed)
       summed = 0
+      let addresses = 0
       for (let i = 0; i < count; i++) {
         if (kind[i] === OTHER) continue
-        const total = sums[summed * 3 + 1]!
-        if (fold(sums[summed * 3 + 2]! + pseudo(i, at + i * each + lead, total)) !== 0xffff) kind[i] = OTHER
+        if (isTwin[i] === 0) addresses = pseudo(i, at + i * each + lead, sums[summed * 3 + 1]!)
+        if (fold(sums[summed * 3 + 2]! + addresses) !== 0xffff) kind[i] = OTHER
         summed++
       }
     },
@@ -165,7 +204,7 @@ export const createRuns = (packets: Packets, sums: Int32Array, sumRanges: (count
       if (isTcp && (bytes[f + l4[first]! + tcp.OFF_FLAGS]! & tcp.FLAG_PSH) !== 0) return 1
       while (end < count && (isTcp || end - first < MAX_UDP_RUN)) {
         seq = (seq + size) | 0
-        if (!follows(first, end, end - first, seq)) break
+        if ((isTwin[end] === 0 || kind[end] === OTHER) && !follows(first, end, end - first, seq)) break
         const last = payload[end]!
         const pushed = isTcp && (bytes[base + end * gso + lead + l4[first]! + tcp.OFF_FLAGS]! & tcp.FLAG_PSH) !== 0
         runPayload += last
