@@ -25,6 +25,8 @@ export const F_GUESSED = 64 // a super-frame whose segment size nobody has told:
 
 export const LARGE = 0
 export const SMALL = 1
+/** Rows, where kinds of what is free are counted. */
+const PACKETS = 2
 
 /** Ways a packet comes to be and ends: cells of `balance`. */
 export const B_RECEIVED = 0
@@ -89,21 +91,20 @@ export const createPackets = (options: PoolOptions = {}) => {
   // Of a super-frame that came in pieces: bytes from one piece's payload to the next one's; 0: all lies together
   const stride = column()
 
+  // How many are free of each. In an array: a variable that changes is checked and untagged at each use
+  const free = new Int32Array(3)
   const freePackets = new Int32Array(capacity)
-  let freePacketCount = 0
-  for (let p = capacity - 1; p >= 0; p--) freePackets[freePacketCount++] = p
+  for (let p = capacity - 1; p >= 0; p--) freePackets[free[PACKETS]!++] = p
   const inUse = new Uint8Array(capacity)
 
   const slotRefs = new Int32Array(slotCount)
   const slotData = new Int32Array(slotCount) // arena offset where a frame begins
   const freeLarge = new Int32Array(largeSlots)
   const freeSmall = new Int32Array(smallSlots)
-  let freeLargeCount = 0
-  let freeSmallCount = 0
   for (let s = slotCount - 1; s >= 0; s--) {
     slotData[s] = HEADROOM + (s < largeSlots ? s * LARGE_STRIDE : largeSlots * LARGE_STRIDE + (s - largeSlots) * SMALL_STRIDE)
-    if (s < largeSlots) freeLarge[freeLargeCount++] = s
-    else freeSmall[freeSmallCount++] = s
+    if (s < largeSlots) freeLarge[free[LARGE]!++] = s
+    else freeSmall[free[SMALL]!++] = s
   }
 
   // One writer each: the thread that runs the data plane. Float64 counts exactly to 2^53.
@@ -113,18 +114,18 @@ export const createPackets = (options: PoolOptions = {}) => {
 
   /** Takes a slot off the pool; -1 when there is none. */
   const takeSlot = (kind: number): number => {
-    if (kind === LARGE) return freeLargeCount === 0 ? -1 : freeLarge[--freeLargeCount]!
-    return freeSmallCount === 0 ? -1 : freeSmall[--freeSmallCount]!
+    if (kind === LARGE) return free[LARGE] === 0 ? -1 : freeLarge[--free[LARGE]!]!
+    return free[SMALL] === 0 ? -1 : freeSmall[--free[SMALL]!]!
   }
 
   /** Gives back a slot that no packet refers to. */
   const giveSlot = (s: number): void => {
-    if (s < largeSlots) freeLarge[freeLargeCount++] = s
-    else freeSmall[freeSmallCount++] = s
+    if (s < largeSlots) freeLarge[free[LARGE]!++] = s
+    else freeSmall[free[SMALL]!++] = s
   }
 
   const row = (s: number, at: number, size: number, port: number): number => {
-    const p = freePackets[--freePacketCount]!
+    const p = freePackets[--free[PACKETS]!]!
     inUse[p] = 1
     slotRefs[s] = slotRefs[s]! + 1
     slot[p] = s
@@ -146,7 +147,7 @@ export const createPackets = (options: PoolOptions = {}) => {
     const refs = slotRefs[s]! - 1
     slotRefs[s] = refs
     if (refs === 0) giveSlot(s)
-    freePackets[freePacketCount++] = p
+    freePackets[free[PACKETS]!++] = p
   }
 
   /**
@@ -155,7 +156,7 @@ export const createPackets = (options: PoolOptions = {}) => {
    */
   const received = (s: number, size: number, port: number): number => {
     balance[B_RECEIVED]!++
-    if (freePacketCount === 0) {
+    if (free[PACKETS] === 0) {
       giveSlot(s)
       countDrop(NO_BUFFER, port)
       return -1
@@ -164,7 +165,7 @@ export const createPackets = (options: PoolOptions = {}) => {
   }
 
   const fresh = (cell: number, size: number, port: number): number => {
-    const s = freePacketCount === 0 ? -1 : takeSlot(size <= SMALL_DATA ? SMALL : LARGE)
+    const s = free[PACKETS] === 0 ? -1 : takeSlot(size <= SMALL_DATA ? SMALL : LARGE)
     if (s < 0) return -1
     balance[cell]!++
     return row(s, slotData[s]!, size, port)
@@ -193,7 +194,7 @@ export const createPackets = (options: PoolOptions = {}) => {
    */
   const slice = (from: number, at: number, size: number, port: number): number => {
     balance[B_PIECES]!++
-    if (freePacketCount === 0) {
+    if (free[PACKETS] === 0) {
       countDrop(NO_BUFFER, port)
       return -1
     }
@@ -208,7 +209,7 @@ export const createPackets = (options: PoolOptions = {}) => {
    */
   const copy = (p: number): number => {
     balance[B_COPIED]!++
-    if (freePacketCount === 0) {
+    if (free[PACKETS] === 0) {
       countDrop(NO_BUFFER, inPort[p]!)
       return -1
     }
@@ -332,7 +333,7 @@ export const createPackets = (options: PoolOptions = {}) => {
     takeSlot, giveSlot, received, originate, piece, slice, copy, isShared, linearize, moveToSmall, makeWritable, moveApart, recut,
     drop, transmitted, delivered, merged,
     /** Rows in use; with the balance: created minus ended. */
-    packetsInUse: () => capacity - freePacketCount,
-    freeSlots: (kind: number) => (kind === LARGE ? freeLargeCount : freeSmallCount)
+    packetsInUse: () => capacity - free[PACKETS]!,
+    freeSlots: (kind: number) => free[kind]!
   }
 }

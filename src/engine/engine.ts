@@ -44,6 +44,10 @@ const BULK_MS = 5
 /** So long after bulk traffic more of it is to be expected. */
 const STAY_MS = 100
 
+/** Of the work ring. */
+const HEAD = 0
+const COUNT = 1
+
 /** The FDB is looked through for aged entries in this many goes, one a second, of at least so many slots. */
 const SWEEP_GOES = 16
 const SWEEP_SLOTS = 2048
@@ -104,12 +108,11 @@ export const createEngine = (options: EngineOptions) => {
   const workPacket = new Int32Array(workPlaces)
   const workPort = new Int32Array(workPlaces)
   const workPlace = new Int32Array(workPlaces) // what the fast path said
-  let workHead = 0
-  let workCount = 0
+  const work = new Int32Array(2) // in an array: a variable that changes is checked and untagged at each use
   const toInterface = (p: number, port: number): void => {
     const place = usesFastPath && !capturing ? fastPath.forward(p, port, interfaceOf[port]!) : NOT_PLAIN
     if (place === FORWARDED) return
-    const at = (workHead + workCount++) & (workPlaces - 1)
+    const at = (work[HEAD]! + work[COUNT]!++) & (workPlaces - 1)
     workPlace[at] = place
     workPacket[at] = p
     workPort[at] = port
@@ -221,12 +224,12 @@ export const createEngine = (options: EngineOptions) => {
 
   /** Frames that the bridge gave to interfaces, until there are none: routers answer, forward, and may reach each other. */
   const drainWork = (): void => {
-    while (workCount > 0) {
-      const p = workPacket[workHead]!
-      const port = workPort[workHead]!
-      const place = workPlace[workHead]!
-      workHead = (workHead + 1) & (workPlaces - 1)
-      workCount--
+    while (work[COUNT]! > 0) {
+      const p = workPacket[work[HEAD]!]!
+      const port = workPort[work[HEAD]!]!
+      const place = workPlace[work[HEAD]!]!
+      work[HEAD] = (work[HEAD]! + 1) & (workPlaces - 1)
+      work[COUNT]!--
       const c = port * PORT_CELLS
       counters[c + C_TX_PACKETS]!++
       counters[c + C_TX_BYTES]! += length[p]!
@@ -247,7 +250,7 @@ export const createEngine = (options: EngineOptions) => {
       watch(p, port, 0)
     }
     bridge.receive(p, port)
-    if (workCount > 0) drainWork()
+    if (work[COUNT]! > 0) drainWork()
   }
   const tunnelPath = createTunnelPath({
     packets, ports, rings, remotes, bridgeFdb: fdb, interfaces, clock, random, without, sumRanges, flush, completeChecksum, deliver: fromTunnel,
@@ -298,7 +301,7 @@ export const createEngine = (options: EngineOptions) => {
     if (sharing !== undefined) {
       sharing.afterExchange(sleeps)
       // Packets that waited for a neighbour may be on their way
-      if (workCount > 0) drainWork()
+      if (work[COUNT]! > 0) drainWork()
     }
     let used = 0
     let arrived = 0
@@ -322,7 +325,7 @@ export const createEngine = (options: EngineOptions) => {
       if (app[port] !== 0 && !policy.mark(p, port)) continue
       bridge.receive(p, port)
       // One packet to its end before the next: what happens does not depend on how many came in one turn
-      if (workCount > 0) drainWork()
+      if (work[COUNT]! > 0) drainWork()
     }
     rings.refill(used)
     if (count > 0) times[LAST_TRAFFIC] = now
@@ -353,7 +356,7 @@ export const createEngine = (options: EngineOptions) => {
       capturing = producer !== undefined
     },
     /** Packets in somebody's hands at the end of a turn: queued for sending, waiting for ARP, being reassembled. */
-    held: (): number => rings.queued() + workCount + layer3.held(),
+    held: (): number => rings.queued() + work[COUNT]! + layer3.held(),
     /** Has the timers looked at in the next turn: something was started that needs them. */
     wake: (): void => {
       times[NEXT_TICK] = 0

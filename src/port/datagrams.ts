@@ -14,6 +14,13 @@ import { CTL_TX_COUNT, ENTRIES_A_PACKET, MAX_SENDMSG_PAIRS, TX_SENDMSG, TX_STRID
 const HEADER = 8
 /** UDP payload of one call: 65535 without IPv4 and UDP headers. */
 const MAX_TOTAL = 65507
+/** Of the entry queued last: its number, the size of its datagrams, how many, bytes of all, its last packet, and whether more may be put to it. */
+const LAST = 0
+const EACH = 1
+const COUNT = 2
+const TOTAL = 3
+const TAIL = 4
+const OPEN = 5
 /** UDP_MAX_SEGMENTS of older kernels; newer ones take 128. */
 const MAX_DATAGRAMS = 64
 
@@ -35,16 +42,14 @@ export const createDatagrams = ({
   const { start, length, flags, gsoType, next, view } = packets
   const { control, tx, gather, txPacket, txPort } = rings
   const cutter = createCutter(packets, rings.sums, sumRanges)
-  // The entry queued last, while more may be put to it: its number, the size of its datagrams, how many, bytes of all, its last packet
-  let last = -1
-  let each = 0
-  let count = 0
-  let total = 0
-  let tail = -1
-  let open = false
+  // In an array: a variable that changes is checked and untagged at each use
+  const run = new Int32Array(6)
+  run[LAST] = run[TAIL] = -1
 
   const mayJoin = (size: number, port: number, descriptor: number, remote: number, ttlTos: number): boolean => {
-    if (!open || last !== control[CTL_TX_COUNT]! - 1 || size > each || count >= MAX_DATAGRAMS || total + size > MAX_TOTAL) return false
+    const last = run[LAST]!
+    if (run[OPEN] === 0 || last !== control[CTL_TX_COUNT]! - 1 || size > run[EACH]! || run[COUNT]! >= MAX_DATAGRAMS ||
+      run[TOTAL]! + size > MAX_TOTAL) return false
     const e = last * TX_STRIDE
     return tx[e] === TX_SENDMSG && txPort[last] === port && tx[e + 1] === descriptor && tx[e + 5] === remote && tx[e + 6] === ttlTos &&
       tx[e + 2]! + tx[e + 3]! === rings.pairsUsed() && tx[e + 3]! + 2 <= MAX_SENDMSG_PAIRS
@@ -70,30 +75,33 @@ export const createDatagrams = ({
       gather[g + 3] = restBytes
     }
     if (joins) {
+      const last = run[LAST]!
+      const each = run[EACH]!
       const e = last * TX_STRIDE
-      tx[e + 3] = tx[e + 3]! + parts
+      tx[e + 3]! += parts
       tx[e + 4] = each
-      total += size
-      count++
-      if (size < each) open = false
+      run[TOTAL]! += size
+      run[COUNT]!++
+      if (size < each) run[OPEN] = 0
       if (p < 0) return
       next[p] = -1
       if (txPacket[last]! < 0) txPacket[last] = p
-      else next[tail] = p
-      tail = p
+      else next[run[TAIL]!] = p
+      run[TAIL] = p
       rings.addQueued()
       return
     }
-    last = rings.pushGathered(TX_SENDMSG, p, port, descriptor, pair, parts)
+    const last = rings.pushGathered(TX_SENDMSG, p, port, descriptor, pair, parts)
     const e = last * TX_STRIDE
     tx[e + 4] = 0
     tx[e + 5] = remote
     tx[e + 6] = ttlTos
-    each = size
-    total = size
-    count = 1
-    open = gso
-    tail = p
+    run[LAST] = last
+    run[EACH] = size
+    run[TOTAL] = size
+    run[COUNT] = 1
+    run[OPEN] = gso ? 1 : 0
+    run[TAIL] = p
     if (p >= 0) next[p] = -1
   }
 

@@ -17,6 +17,11 @@ export const SOCKET_TAGS = 4096
 /** Entries that one packet may need at most: a super-frame cut for a tunnel whose socket takes several datagrams at once. */
 export const ENTRIES_A_PACKET = 32
 
+/** Of what a turn has taken. */
+const PAIRS = 0
+const SCRATCH = 1
+const QUEUED = 2
+
 /** Ranges that one `sumRanges` may sum. */
 export const SUM_RANGES = 256
 
@@ -46,9 +51,8 @@ export const createRings = (packets: Packets, addresses: Int32Array, batch = 64,
   const txPacket = new Int32Array(txCapacity)
   const txPort = new Int32Array(txCapacity)
   let slots = 0
-  let pairsUsed = 0
-  let scratchUsed = 0
-  let queued = 0
+  // In an array: a variable that changes is checked and untagged at each use
+  const taken = new Int32Array(3)
 
   control[CTL_SLOT_BYTES] = LARGE_DATA
   control[CTL_PORT_BUDGET] = 32
@@ -60,34 +64,34 @@ export const createRings = (packets: Packets, addresses: Int32Array, batch = 64,
     batch, txCapacity, control, rx, rxSlots, rxSlotIds, tx, gather, addresses, sums, txPacket, txPort,
 
     /** Packets in tx entries. */
-    queued: (): number => queued,
+    queued: (): number => taken[QUEUED]!,
     /** A further packet is in an entry that is there already. */
     addQueued: (): void => {
-      queued++
+      taken[QUEUED]!++
     },
     /** Whether that many parts and bytes of scratch can still be had, and entries for them; joined writes keep their share of parts. */
     hasRoom: (parts: number, scratch: number, entries: number): boolean =>
-      control[CTL_TX_COUNT]! + entries <= txCapacity && pairsUsed + parts <= pairs - packets.capacity && scratchUsed + scratch <= packets.scratchBytes,
+      control[CTL_TX_COUNT]! + entries <= txCapacity && taken[PAIRS]! + parts <= pairs - packets.capacity && taken[SCRATCH]! + scratch <= packets.scratchBytes,
     /** The first of `parts` pairs of `gather`; those of one entry lie together. */
     takePairs: (parts: number): number => {
-      const first = pairsUsed
-      pairsUsed += parts
+      const first = taken[PAIRS]!
+      taken[PAIRS]! += parts
       return first
     },
     /** Pairs taken: where the next will begin. */
-    pairsUsed: (): number => pairsUsed,
+    pairsUsed: (): number => taken[PAIRS]!,
     /** Arena offset of `bytes` bytes (a multiple of 4 is taken), valid until the next exchange; it is 2 modulo 4, as a frame's start is. */
     takeScratch: (bytes: number): number => {
-      const at = packets.scratch + scratchUsed + 2
-      scratchUsed += (bytes + 3) & ~3
+      const at = packets.scratch + taken[SCRATCH]! + 2
+      taken[SCRATCH]! += (bytes + 3) & ~3
       return at
     },
     /** What was queued has been sent: the entries, their parts and scratch are free. */
     reset: (): void => {
       control[CTL_TX_COUNT] = 0
-      pairsUsed = 0
-      scratchUsed = 0
-      queued = 0
+      taken[PAIRS] = 0
+      taken[SCRATCH] = 0
+      taken[QUEUED] = 0
     },
 
     /** Fills the places that the last exchange used (0..used-1) with fresh slots; fewer slots when the pool is low. */
@@ -129,7 +133,7 @@ export const createRings = (packets: Packets, addresses: Int32Array, batch = 64,
       tx[e + 7] = 0
       txPacket[n] = p
       txPort[n] = port
-      queued++
+      taken[QUEUED]!++
       control[CTL_TX_COUNT] = n + 1
     },
 
@@ -144,7 +148,7 @@ export const createRings = (packets: Packets, addresses: Int32Array, batch = 64,
       tx[e + 7] = 0
       txPacket[n] = p
       txPort[n] = port
-      if (p >= 0) queued++
+      if (p >= 0) taken[QUEUED]!++
       control[CTL_TX_COUNT] = n + 1
       return n
     }

@@ -8,25 +8,30 @@ const BITS = 12
 /** Eight words, so that an entry lies in one cache line: MAC addresses as they lie in the frame (u16, i32, i32, u16), port in, when, port out. */
 const STRIDE = 8
 
+/** Of `state`. */
+const EPOCH = 0
+const CHANGES = 1
+const SECOND = 2
+
 /** Without `isOn` it remembers nothing. */
 export const createBridgeCache = (isOn = true) => {
   const t = new Int32Array(STRIDE << BITS).fill(-1)
-  let epoch = 0
-  let lastChanges = -1
-  let lastSecond = -1
+  // What the epoch stands for; in an array, since a variable that changes is checked and untagged at each use
+  const state = new Int32Array(3)
+  state[CHANGES] = state[SECOND] = -1
   return {
     /** A number for this second and this state of the database; it comes back after 2^31 others, and then all is forgotten. */
     epoch: (changes: number, second: number): number => {
-      if (changes !== lastChanges || second !== lastSecond) {
-        lastChanges = changes
-        lastSecond = second
-        if (epoch === 0x7fffffff) {
-          epoch = 0
+      if (changes !== state[CHANGES] || second !== state[SECOND]) {
+        state[CHANGES] = changes
+        state[SECOND] = second
+        if (state[EPOCH] === 0x7fffffff) {
+          state[EPOCH] = 0
           t.fill(-1)
         }
-        epoch++
+        state[EPOCH]!++
       }
-      return epoch
+      return state[EPOCH]!
     },
     /** Place of a pair; arguments are the frame's bytes 0..1, 2..5, 6..9, 10..11 as loaded little-endian, and the port. */
     slotOf: (a: number, b: number, c: number, d: number, port: number): number => {

@@ -108,7 +108,8 @@ export const createFdb = (options: FdbOptions = {}) => {
   let shift = 32 - log2
   let count = 0
   let sweepAt = 0
-  let changes = 0
+  // In an array: a variable that changes is checked and untagged at each use
+  const changes = new Int32Array(1)
 
   const bridges = new FdbBridges()
 
@@ -133,7 +134,7 @@ export const createFdb = (options: FdbOptions = {}) => {
   const put = (key: number, lo: number, value: number, updated: number, remote: number, used: number): number => {
     let i = home(key, lo)
     while (t[i + 2] !== 0) i = (i + STRIDE) & mask
-    changes = (changes + 1) | 0
+    changes[0]!++
     t[i] = lo
     t[i + 1] = key
     t[i + 2] = value
@@ -164,7 +165,7 @@ export const createFdb = (options: FdbOptions = {}) => {
   const drop = (entry: number): void => {
     if ((t[entry + 2]! & (F_LEARNED << FLAGS_SHIFT)) !== 0) bridges.learned[bridges.ofFilter[t[entry + 1]! >>> 16]!]!--
     count--
-    changes = (changes + 1) | 0
+    changes[0]!++
     let hole = entry
     for (let i = (entry + STRIDE) & mask; t[i + 2] !== 0; i = (i + STRIDE) & mask) {
       // It may move to the hole unless its home lies between the hole and itself
@@ -201,7 +202,7 @@ export const createFdb = (options: FdbOptions = {}) => {
     t[entry + 3] = second
     if ((value & STICKY_BIT) !== 0) return FDB_STICKY
     t[entry + 2] = (value & ~(PORT_MASK | EXTERN_BIT)) | port
-    changes = (changes + 1) | 0
+    changes[0]!++
     bridges.moved[bridge]!++
     heard(t[entry + 1]! >>> 16, bridge, t[entry + 1]! & 0xffff, t[entry]!, port, second)
     return FDB_MOVED
@@ -261,7 +262,7 @@ export const createFdb = (options: FdbOptions = {}) => {
     const value = valueOf(port, flags)
     const second = (now * 0.001) | 0
     t[entry + 2] = value
-    changes = (changes + 1) | 0
+    changes[0]!++
     if (value !== old) t[entry + 3] = second
     cold[(entry >> 1) + 1] = second
     return (old & PORT_MASK) === port ? FDB_KNOWN : FDB_MOVED
@@ -338,10 +339,10 @@ export const createFdb = (options: FdbOptions = {}) => {
   return {
     find, learn, add, replace, remove, flush, sweep, scan,
     /** Goes up with every change of what `find` answers, and by `touch`; wraps. */
-    changes: (): number => changes,
+    changes: (): number => changes[0]!,
     /** Something else has changed that answers were remembered for. */
     touch: (): void => {
-      changes = (changes + 1) | 0
+      changes[0]!++
     },
     portOf: (entry: number): number => t[entry + 2]! & PORT_MASK,
     /** F_ flags. */
