@@ -32,7 +32,7 @@ const modified = (path: string): number => statSync(path, { throwIfNoEntry: fals
 const compile = (): void => {
   const folder = join(ROOT, 'dist', 'bench', 'native')
   mkdirSync(folder, { recursive: true })
-  for (const name of ['udpflood', 'udpsink', 'broadcast']) {
+  for (const name of ['udpflood', 'udpsink', 'pingflood', 'broadcast']) {
     const source = join(ROOT, 'bench', 'native', `${name}.c`)
     const program = join(folder, name)
     if (modified(program) < modified(source)) execFileSync('cc', ['-O2', '-Wall', '-o', program, source], { stdio: 'inherit' })

@@ -12,6 +12,7 @@ export type Figures = Record<string, number>
 const TCP_PORT = 5201
 const UDP_PORT = 9000
 const FLOOD = fileURLToPath(new URL('../native/udpflood', import.meta.url))
+const PINGFLOOD = fileURLToPath(new URL('../native/pingflood', import.meta.url))
 const SINK = fileURLToPath(new URL('../native/udpsink', import.meta.url))
 
 /**
@@ -123,16 +124,23 @@ export const udp = async (side: Side, seconds: number): Promise<Figures> => {
   }
 }
 
-/** Average round trip of a ping flood: a request as soon as the reply to the last one is there. */
+interface FloodReport {
+  received: number
+  mean: number
+  least: number
+}
+
+/**
+ * Mean round trip of a ping flood: a request as soon as the reply to the last one is there. Our own program measures to the nanosecond; what
+ * `ping -f` says, cut off at whole microseconds, stands beside it.
+ */
 export const roundTrip = async (side: Side, count: number, seconds: number): Promise<Figures> => {
   const before = endedSeconds()
   const { result, cpu } = await withCpu(side, () =>
-    run(inNetns(side.client, 'ping', '-f', '-q', '-c', String(count), '-w', String(seconds), side.serverAddress), { mayFail: true }),
+    run(inNetns(side.client, PINGFLOOD, side.serverAddress, String(count), String(seconds))),
   () => ({ [CLIENT]: endedSeconds() - before }))
-  const times = /= ([\d.]+)\/([\d.]+)\/([\d.]+)\/([\d.]+) ms/.exec(result)
-  const received = Number(/(\d+) received/.exec(result)?.[1] ?? 0)
-  if (times === null || received === 0) throw new Error(`no reply from ${side.serverAddress} in ${side.client}: ${result.trim()}`)
-  return {
-    'µs': Number(times[2]) * 1000, 'µs at least': Number(times[1]) * 1000, ...cpu, replies: received
-  }
+  const { received, mean, least } = JSON.parse(result) as FloodReport
+  const said = await run(inNetns(side.client, 'ping', '-f', '-q', '-c', String(count >> 1), '-w', String(seconds), side.serverAddress), { mayFail: true })
+  const times = /= ([\d.]+)\/([\d.]+)\//.exec(said)
+  return { 'µs': mean, 'µs at least': least, ...cpu, replies: received, ...(times === null ? {} : { 'µs as ping -f says': Number(times[2]) * 1000 }) }
 }

@@ -62,6 +62,8 @@ const WHAT: Readonly<Record<Measure, string>> = {
   tcp1: 'TCP, 1 stream', tcp4: 'TCP, 4 streams', tcp8: 'TCP, 8 streams', udp: 'UDP, 60-byte frames', rtt: 'round trip, ping -f'
 }
 const PINGS = 20_000
+/** A flood is over in parts of a second, within which a machine may be slow: so many for one run of other measures. */
+const SHORT_RUNS = 3
 
 const once = (measure: Measure, side: Side, seconds: number): Promise<Figures> => {
   switch (measure) {
@@ -123,7 +125,8 @@ const series = async (
   const label = labelOf(scenario, o.underlay)
   const seen: Seen = {}
   const background: number[] = []
-  for (let i = 1; i <= o.runs; i++) {
+  const runs = measure === 'rtt' ? o.runs * SHORT_RUNS : o.runs
+  for (let i = 1; i <= runs; i++) {
     for (const side of sides) {
       const others = await backgroundPercent()
       background.push(others)
@@ -133,7 +136,7 @@ const series = async (
       ;(seen[side.name] ??= []).push(figures)
       const text = Object.entries(figures).map(([name, value]) => `${rounded(value)} ${name}`).join(', ')
       const noise = others > QUIET_PERCENT ? ` (others used ${Math.round(others)} % of the machine)` : ''
-      o.say(`${label} ${measure} ${poll} ${i}/${o.runs} ${side.name}: ${text}${noise}`)
+      o.say(`${label} ${measure} ${poll} ${i}/${runs} ${side.name}: ${text}${noise}`)
     }
   }
   const values = (side: Side['name'], name: string): number[] => seen[side]!.map((f) => f[name]!)
@@ -156,6 +159,7 @@ const warmUp = async (sides: readonly Side[], measures: readonly Measure[]): Pro
     side.resume()
     await roundTrip(side, 500, 1)
     for (const measure of measures) if (measure !== 'rtt') await once(measure, side, 1)
+    if (measures.every((m) => m === 'rtt')) for (let i = 0; i < 3; i++) await once('rtt', side, 1)
     side.pause()
   }
 }
