@@ -30,7 +30,7 @@ const OF_DEVICES = [
   'offload', 'udp-segment', 'udp-gro', 'uplink', 'receive-batch', 'bursts', 'polling', 'yield', 'batch-thread', 'affinity', 'inlining',
   'near-ports', 'noqueue', 'bundle'
 ]
-const OF_TUNNELS = ['coalesce-tcp', 'coalesce-udp', 'coalesce-tunnel', 'peer-cache', 'slices', 'pieces', 'tunnel-gather', 'native-sums', 'policy-cache']
+const OF_TUNNELS = ['coalesce-tcp', 'coalesce-udp', 'coalesce-tunnel', 'peer-cache', 'tunnel-way', 'slices', 'pieces', 'tunnel-gather', 'native-sums', 'policy-cache']
 const suitesOf = (word) => (OF_DEVICES.includes(word) ? ['vxlan', 'system'] : OF_TUNNELS.includes(word) ? ['engine', 'vxlan', 'system'] : Object.keys(SUITES))
 
 /** A command-line option's words, each one of `choices`. */

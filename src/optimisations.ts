@@ -19,6 +19,7 @@ export const OPTIMISATIONS = {
   'fast-path': 'every packet that is forwarded goes through all elements',
   'policy-cache': 'every packet from and to an app has its conversation looked at and its policies asked',
   'peer-cache': 'a tunnel looks up the sender of every datagram',
+  'tunnel-way': 'the peer, the socket and the outer header of every packet for a tunnel are found anew',
   'flat-routes': 'a large routing table stays a trie',
   'trie-routes': 'a small routing table is flat, too, unless flat-routes is left out',
   'aligned-headers': 'IPv4 headers are read and changed field by field',

@@ -15,6 +15,7 @@ import type { Remotes } from '../table/remotes.js'
 import {
   DF_INHERIT, DF_SET, INHERIT, OVERHEAD_4, OVERHEAD_6, T_GBP, T_GSO, T_L2MISS, T_PROXY, TC_L2MISS, TUNNEL_CELLS, type Tunnels
 } from '../table/tunnels.js'
+import type { TunnelWay } from './tunnel-way.js'
 import {
   ETHERNET_HEADER, ETHERTYPE_ARP_LE, ETHERTYPE_IPV4_LE, ETHERTYPE_IPV6_LE, ETHERTYPE_QINQ_LE, ETHERTYPE_VLAN_LE, VLAN_TAG
 } from '../wire/ethernet.js'
@@ -46,11 +47,12 @@ export interface TunnelOutputParts {
   sendWhole: (
     p: number, port: number, tunnel: number, way: number, isDf: boolean, remote: number, header0: number, header1: number, ttlTos: number
   ) => boolean
+  way: TunnelWay
   send: (p: number, port: number, descriptor: number, remote: number, header0: number, header1: number, ttlTos: number, gso: boolean) => void
 }
 
 export const createTunnelOutput = ({
-  packets, ports, tunnels, remotes, fdb, clock, proxy, suppress, tooBig, miss, sendWhole, send
+  packets, ports, tunnels, remotes, fdb, clock, proxy, suppress, tooBig, miss, sendWhole, way, send
 }: TunnelOutputParts) => {
   const { start, length, gsoType, gsoSize, headerLength, mark, u16, i32, bytes, view } = packets
   const { state, mtu, layer3 } = ports
@@ -132,8 +134,16 @@ export const createTunnelOutput = ({
     return path - ETHERNET_HEADER - (family[t] === 6 ? OVERHEAD_6 : OVERHEAD_4)
   }
 
-  /** To one peer. Owns the packet. */
-  const to = (p: number, port: number, t: number, r: number): void => {
+  const header0Of = (p: number, t: number): number => {
+    const m = (flags[t]! & T_GBP) === 0 ? 0 : mark[p]! & vxlan.MARK_MASK
+    return m === 0 ? vxlan.FLAG_VNI : vxlan.FLAG_VNI | vxlan.FLAG_GBP | m
+  }
+
+  const sendTo = (p: number, port: number, t: number, r: number, descriptor: number, ttlTos: number): void =>
+    send(p, port, descriptor, r, header0Of(p, t), remotes.vni[r]! << 8, ttlTos, (flags[t]! & T_GSO) !== 0)
+
+  /** To one peer, which is the only one or not. Owns the packet. */
+  const to = (p: number, port: number, t: number, r: number, isOnly: boolean): void => {
     look(p)
     // What a super-frame's segments are, or the frame
     const size = gsoType[p] === 0 || length[p]! < headerLength[p]! + gsoSize[p]! ? length[p]! : headerLength[p]! + gsoSize[p]!
@@ -158,22 +168,16 @@ export const createTunnelOutput = ({
       return
     }
     const h = flowHash(p)
-    const way = ((h ^ (h >>> 16)) & 0x7fff) % pool.length
-    const f = flags[t]!
-    const m = (f & T_GBP) === 0 ? 0 : mark[p]! & vxlan.MARK_MASK
-    const header0 = m === 0 ? vxlan.FLAG_VNI : vxlan.FLAG_VNI | vxlan.FLAG_GBP | m
-    const header1 = remotes.vni[r]! << 8
+    const index = ((h ^ (h >>> 16)) & 0x7fff) % pool.length
     const ttlTos = ttlTosOf(t)
-    if (gsoType[p] !== 0 && tunnels.uplink[t]! >= 0 && sendWhole(p, port, t, way, isDf, r, header0, header1, ttlTos)) return
-    send(p, port, pool[way]!, r, header0, header1, ttlTos, (f & T_GSO) !== 0)
+    if (gsoType[p] !== 0 && tunnels.uplink[t]! >= 0 &&
+      sendWhole(p, port, t, index, isDf, r, header0Of(p, t), remotes.vni[r]! << 8, ttlTos)) return
+    if (isOnly) way.note(p, port, r, pool[index]!, ttlTos)
+    sendTo(p, port, t, r, pool[index]!, ttlTos)
   }
-
-  // The station that the last frame was for: tunnel, address, first peer; good for the second, and the state of the table, it was looked up in
-  const last = new Int32Array(6).fill(-1)
 
   /** The first of a station's peers; -1, after telling who wants to know, when nobody knows any. */
   const remoteOf = (t: number, hi: number, lo: number): number => {
-    if (last[0] === t && last[1] === hi && last[2] === lo && last[3] === clock.second && last[4] === fdb.changes()) return last[5]!
     let entry = fdb.find(t, hi, lo)
     if (entry < 0) entry = fdb.find(t, 0, 0)
     if (entry < 0) {
@@ -184,17 +188,16 @@ export const createTunnelOutput = ({
       return -1
     }
     fdb.use(entry, clock.second)
-    last[0] = t
-    last[1] = hi
-    last[2] = lo
-    last[3] = clock.second
-    last[4] = fdb.changes()
-    return (last[5] = fdb.portOf(entry))
+    return fdb.portOf(entry)
   }
 
   /** A frame leaves the bridge by the port of a tunnel. Owns the packet. */
   return (p: number, port: number): void => {
     const t = layer3[port]!
+    if (way.isSame(p, port) && remotes.pathMtu[way.remote()] === 0) {
+      sendTo(p, port, t, way.remote(), way.descriptor(), way.ttlTos())
+      return
+    }
     const at = start[p]!
     if (u16[(at + 12) >> 1] === ETHERTYPE_ARP_LE) {
       if ((flags[t]! & T_PROXY) !== 0) {
@@ -210,8 +213,8 @@ export const createTunnelOutput = ({
     }
     for (let r = remotes.next[first]!; r >= 0; r = remotes.next[r]!) {
       const c = packets.copy(p)
-      if (c >= 0) to(c, port, t, r)
+      if (c >= 0) to(c, port, t, r, false)
     }
-    to(p, port, t, first)
+    to(p, port, t, first, remotes.next[first]! < 0)
   }
 }

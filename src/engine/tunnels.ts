@@ -4,6 +4,7 @@ import { C_RX_BYTES, C_RX_MULTICAST, C_RX_PACKETS, PORT_CELLS, type Ports } from
 import { createTunnelArp } from '../element/tunnel-arp.js'
 import { createTunnelInput } from '../element/tunnel-input.js'
 import { createTunnelOutput } from '../element/tunnel-output.js'
+import { createTunnelWay } from '../element/tunnel-way.js'
 import { createTooBig } from '../element/tunnel-too-big.js'
 import { createRuns, MAX_DATAGRAMS } from '../offload/runs.js'
 import type { Without } from '../optimisations.js'
@@ -119,6 +120,7 @@ export const createTunnelPath = ({
   const output = createTunnelOutput({
     packets, ports, tunnels, remotes, fdb, clock, proxy: arp.proxy, suppress: arp.suppress, tooBig: tooBig.tooBig,
     miss: (t, hi, lo) => onEvent(TUNNEL_L2MISS, t, hi, lo),
+    way: createTunnelWay(packets, clock, fdb.changes, bridgeFdb.changes, !without.includes('tunnel-way')),
     sendWhole: createUplink({ packets, rings, tunnels, flush, random, headroom }),
     send: createDatagrams({ packets, rings, sumRanges, flush, completeChecksum, headroom, gathers: !without.includes('tunnel-gather') })
   })

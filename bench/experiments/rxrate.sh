@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# An experiment: 60-byte frames over a veth pair, received by a packet socket, a packet ring or AF_XDP, by turns (rxrate.c).
+# The sender is the benchmark's udpflood. Needs root; makes namespaces of its own in a mount namespace of its own.
+# Usage: bench/experiments/rxrate.sh [RUNS [SECONDS]]
+set -euo pipefail
+cd "$(dirname "$0")"
+if [ -z "${RXRATE_ISOLATED:-}" ]; then
+  export RXRATE_ISOLATED=1
+  exec unshare --mount --propagation private bash -euc 'mkdir -p /run/netns; mount -t tmpfs rxrate /run/netns; exec "$@"' bash "./$(basename "$0")" "$@"
+fi
+runs=${1:-5} seconds=${2:-2}
+folder=$(mktemp -d)
+trap 'ip netns del rx-a 2>/dev/null || true; ip netns del rx-b 2>/dev/null || true; rm -rf "$folder"' EXIT
+cc -O2 -Wall -o "$folder/rxrate" rxrate.c
+cc -O2 -Wall -o "$folder/udpflood" ../native/udpflood.c
+ip netns add rx-a
+ip netns add rx-b
+ip -n rx-a link add eth0 type veth peer name eth0 netns rx-b
+for ns in rx-a rx-b; do ip -n $ns link set lo up; ip -n $ns link set eth0 up; done
+mac() { ip -n "$1" -j link show dev eth0 | python3 -c 'import json,sys; print(json.load(sys.stdin)[0]["address"].replace(":", ""))'; }
+# Ethernet; IPv4, UDP, DF, 10.9.0.1 to 10.9.0.2, 46 bytes; ports 9001 and 9000, no checksum; 18 bytes
+frame="$(mac rx-b)$(mac rx-a)0800"4500002e00004000401126bb0a0900010a090002"23292328001a0000"$(printf '00%.0s' $(seq 18))
+for _ in $(seq "$runs"); do
+  for mode in packet ring xdp; do
+    ip netns exec rx-a "$folder/udpflood" eth0 $((seconds * 1000 + 600)) "$frame" >"$folder/sent" &
+    sleep 0.3
+    echo "$(ip netns exec rx-b "$folder/rxrate" "$mode" eth0 "$seconds")"
+    wait
+  done
+done | python3 -c '
+import json, statistics, sys
+seen = {}
+for line in sys.stdin:
+    print(line, end="")
+    r = json.loads(line)
+    seen.setdefault(r["mode"], []).append(r)
+for mode, runs in seen.items():
+    kpps, each = (statistics.median(run[key] for run in runs) for key in ("kpps", "nsEach"))
+    print(f"{mode}: median {kpps:.0f} kpps, {each:.0f} ns of its processor a frame")
+'
