@@ -228,6 +228,7 @@ static void read_file(struct tw_io *io, struct tw_port *port, uint32_t events, s
 
 void tw_read(struct tw_io *io, struct tw_port *port, uint32_t events, struct tw_round *r)
 {
+  if (r->without & SKIP_BURSTS) port->burst = 0;
   if (port->kind == PORT_FILE) read_file(io, port, events, r);
   else if (port->kind == PORT_PACKET) tw_read_packet(io, port, events, r);
   else tw_read_udp(io, port, events, r);
@@ -274,7 +275,6 @@ int32_t tw_turn(struct tw_io *io)
     } else if (event->data.u64 < io->port_count && io->ports[event->data.u64].state == PORT_WATCHED) {
       struct tw_port *port = &io->ports[event->data.u64];
       r.ready++;
-      if (r.without & SKIP_BURSTS) port->burst = 0;
       tw_read(io, port, event->events, &r);
       if (enters && event->events == EPOLLIN) tw_near_enter(io, port);
     }
