@@ -3,36 +3,18 @@
  * by a port whose source is known there, too. An entry holds for the second it was made in (so that learning and use are noted as
  * often as before) and while the database has not changed. Two pairs that fall on one place push each other out.
  */
+import { createEpoch } from './epoch.js'
 
 const BITS = 12
 /** Eight words, so that an entry lies in one cache line: MAC addresses as they lie in the frame (u16, i32, i32, u16), port in, when, port out. */
 const STRIDE = 8
 
-/** Of `state`. */
-const EPOCH = 0
-const CHANGES = 1
-const SECOND = 2
-
 /** Without `isOn` it remembers nothing. */
 export const createBridgeCache = (isOn = true) => {
   const t = new Int32Array(STRIDE << BITS).fill(-1)
-  // What the epoch stands for; in an array, since a variable that changes is checked and untagged at each use
-  const state = new Int32Array(3)
-  state[CHANGES] = state[SECOND] = -1
   return {
-    /** A number for this second and this state of the database; it comes back after 2^31 others, and then all is forgotten. */
-    epoch: (changes: number, second: number): number => {
-      if (changes !== state[CHANGES] || second !== state[SECOND]) {
-        state[CHANGES] = changes
-        state[SECOND] = second
-        if (state[EPOCH] === 0x7fffffff) {
-          state[EPOCH] = 0
-          t.fill(-1)
-        }
-        state[EPOCH]!++
-      }
-      return state[EPOCH]!
-    },
+    /** Of this state of the database (epoch.ts). */
+    epoch: createEpoch(() => t.fill(-1)),
     /** Place of a pair; arguments are the frame's bytes 0..1, 2..5, 6..9, 10..11 as loaded little-endian, and the port. */
     slotOf: (a: number, b: number, c: number, d: number, port: number): number => {
       const h = Math.imul(b ^ port, 0x9e3779b1) ^ Math.imul(c ^ (a << 16), 0x85ebca6b) ^ d

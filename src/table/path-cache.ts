@@ -2,6 +2,7 @@
  * Where the packets between two addresses went: a small direct-mapped cache of whole ways through a router, from the interface they came by
  * to the bridge port they left by. An entry holds while the `epoch` it was made in lasts. Two pairs that fall on one place push each other out.
  */
+import { createEpoch } from './epoch.js'
 
 const BITS = 12
 /** Eight words, so that an entry lies in one cache line. The neighbour is a row of its table, with the stamp it had and its MAC address. */
@@ -27,25 +28,12 @@ export type PathCache = ReturnType<typeof createPathCache>
 
 export const createPathCache = () => {
   const t = new Int32Array(STRIDE << BITS).fill(-1)
-  let epoch = 0
-  const seen = new Int32Array(2).fill(-1)
 
   return {
     /** The entries' words; from WAY on those of an entry that `holds` are for callers. */
     words: t,
-    /** A number for this state of the world, a counter of changes and the time; it comes back after 2^31 others, and then all is forgotten. */
-    epoch: (changes: number, second: number): number => {
-      if (changes !== seen[0] || second !== seen[1]) {
-        seen[0] = changes
-        seen[1] = second
-        if (epoch === 0x7fffffff) {
-          epoch = 0
-          t.fill(-1)
-        }
-        epoch++
-      }
-      return epoch
-    },
+    /** Of this state of the world (epoch.ts). */
+    epoch: createEpoch(() => t.fill(-1)),
     /** Place of a pair of addresses, as little-endian loads of the packet see them, and the interface it comes by. */
     slotOf: (iface: number, from: number, to: number): number => {
       // Network byte order: what differs in a subnet is in the high bits, so they are brought down before each product
