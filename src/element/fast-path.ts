@@ -14,10 +14,7 @@ import type { Interfaces } from '../table/interfaces.js'
 import { NUD_CONNECTED, type Neighbors } from '../table/neighbors.js'
 import { createPathCache, MAC_HI, MAC_LO, NEIGHBOR, outOf, portOf, STAMP, WAY } from '../table/path-cache.js'
 import { ETHERNET_HEADER, ETHERTYPE_IPV4_LE } from '../wire/ethernet.js'
-import { IPV4_HEADER } from '../wire/ipv4.js'
-
-/** Version 4 and a header of five words. */
-const PLAIN = 0x45
+import { IPV4_HEADER, NO_OPTIONS } from '../wire/ipv4.js'
 
 /** Answers of `forward` that are no places. */
 export const FORWARDED = -2
@@ -78,7 +75,7 @@ export const createFastPath = ({ packets, ports, interfaces, neighbors, clock, c
       (flags[p]! & (F_LINK_BROADCAST | F_OWN)) !== 0
     ) return NOT_PLAIN
     const first = i32[w + 3]!
-    if ((first & 0xff) !== PLAIN || packets.isShared(p)) return NOT_PLAIN
+    if ((first & 0xff) !== NO_OPTIONS || packets.isShared(p)) return NOT_PLAIN
     const source = i32[w + 6]!
     const destination = i32[w + 7]!
     const slot = cache.slotOf(iface, source, destination)

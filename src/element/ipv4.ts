@@ -47,7 +47,7 @@ export const createIpv4 = ({ packets, interfaces, routing, icmp, options, output
   const checkWords = (o: number, available: number): number => {
     if (available < ipv4.IPV4_HEADER) return IP_TRUNCATED
     const first = i32[o >> 2]!
-    if ((first & 0xff) !== 0x45) return ipv4.checkIpv4(view, o, available)
+    if ((first & 0xff) !== ipv4.NO_OPTIONS) return ipv4.checkIpv4(view, o, available)
     if (!isSumGood(sumAligned(i32, o, ipv4.IPV4_HEADER))) return IP_CHECKSUM
     const total = ((first >>> 8) & 0xff00) | (first >>> 24)
     if (available < total) return IP_TRUNCATED

@@ -10,7 +10,7 @@ import { isSyn } from '../table/flow-states.js'
 import { APPS, GENERATION, REPLY, ROWS, STAMP, TCP_EVENTS } from '../table/flows.js'
 import type { FragmentDecisions } from '../table/fragment-decisions.js'
 import { ETHERNET_HEADER, ETHERTYPE_ARP_LE, ETHERTYPE_IPV4_LE } from '../wire/ethernet.js'
-import { PROTOCOL_TCP, PROTOCOL_UDP } from '../wire/ipv4.js'
+import { NO_OPTIONS, PROTOCOL_TCP, PROTOCOL_UDP } from '../wire/ipv4.js'
 import { FLAG_RST } from '../wire/tcp.js'
 import {
   DESTINATION, FIRST, FRAGMENT_LE, IDENTITY, isGroupAddress, KIND_ANSWER, KIND_ERROR, KIND_LATER, KIND_OTHER, KIND_PORTS,
@@ -155,7 +155,8 @@ export const createPolicyDestination = (parts: PolicyDestinationParts) => {
     const head = i32[w + 3]!
     const total = ((head >>> 8) & 0xff00) | (head >>> 24)
     if (
-      total + ETHERNET_HEADER > length[p]! || i32[w + 2]! >>> 16 !== ETHERTYPE_IPV4_LE || (head & 0xff) !== 0x45 || (i32[w + 4]! & FRAGMENT_LE) !== 0
+      total + ETHERNET_HEADER > length[p]! || i32[w + 2]! >>> 16 !== ETHERTYPE_IPV4_LE || (head & 0xff) !== NO_OPTIONS ||
+      (i32[w + 4]! & FRAGMENT_LE) !== 0
     ) return admitSlow(p, port)
     const protocol = (i32[w + 5]! >>> 8) & 0xff
     const isPlain = protocol === PROTOCOL_TCP ? total >= TCP_PACKET && ((i32[w + 11]! >>> 8) & TCP_EVENTS) === 0

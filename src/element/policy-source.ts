@@ -12,7 +12,7 @@ import { APPS, GENERATION, REPLY, ROWS, STAMP, TCP_EVENTS, type Flows } from '..
 import type { Policies } from '../table/policies.js'
 import * as arp from '../wire/arp.js'
 import { ETHERNET_HEADER, ETHERTYPE_ARP_LE, ETHERTYPE_IPV4_LE } from '../wire/ethernet.js'
-import { PROTOCOL_TCP, PROTOCOL_UDP } from '../wire/ipv4.js'
+import { NO_OPTIONS, PROTOCOL_TCP, PROTOCOL_UDP } from '../wire/ipv4.js'
 import { FLAG_RST } from '../wire/tcp.js'
 import type { Conversations } from './policy-conversations.js'
 import {
@@ -147,7 +147,7 @@ export const createPolicySource = (parts: PolicySourceParts) => {
     const total = ((head >>> 8) & 0xff00) | (head >>> 24)
     // An IPv4 packet without options, no fragment, from the right MAC address
     if (
-      total + ETHERNET_HEADER > length[p]! || i32[w + 1] !== macHead[port] || i32[w + 2] !== macTail[port] || (head & 0xff) !== 0x45 ||
+      total + ETHERNET_HEADER > length[p]! || i32[w + 1] !== macHead[port] || i32[w + 2] !== macTail[port] || (head & 0xff) !== NO_OPTIONS ||
       (i32[w + 4]! & FRAGMENT_LE) !== 0
     ) return markSlow(p, port)
     const protocol = (i32[w + 5]! >>> 8) & 0xff

@@ -15,12 +15,12 @@ import type { Remotes } from '../table/remotes.js'
 import {
   DF_INHERIT, DF_SET, INHERIT, OVERHEAD_4, OVERHEAD_6, T_GBP, T_GSO, T_L2MISS, T_PROXY, TC_L2MISS, TUNNEL_CELLS, type Tunnels
 } from '../table/tunnels.js'
-import type { TunnelWay } from './tunnel-way.js'
 import {
   ETHERNET_HEADER, ETHERTYPE_ARP_LE, ETHERTYPE_IPV4_LE, ETHERTYPE_IPV6_LE, ETHERTYPE_QINQ_LE, ETHERTYPE_VLAN_LE, VLAN_TAG
 } from '../wire/ethernet.js'
 import * as ipv4 from '../wire/ipv4.js'
 import * as vxlan from '../wire/vxlan.js'
+import type { TunnelWay } from './tunnel-way.js'
 
 /** Of a path that nobody has told anything about. */
 const MAX_MTU = 65535

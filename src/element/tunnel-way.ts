@@ -5,6 +5,7 @@
  */
 import type { Packets } from '../core/packets.js'
 import { ETHERTYPE_IPV4_LE } from '../wire/ethernet.js'
+import { FLAG_DF_LE, NO_OPTIONS } from '../wire/ipv4.js'
 
 /** Words of what is remembered: what a packet must be like, */
 const PORT = 0
@@ -27,9 +28,6 @@ const REMOTE = 13
 const DESCRIPTOR = 14
 const TTL_TOS = 15
 
-/** Version 4 and a header of five words; DF alone; both as a little-endian load sees them. */
-const NO_OPTIONS = 0x45
-const DF_LE = 0x40
 /** Ethernet header, IPv4 header and ports. */
 const LEAST = 38
 
@@ -56,7 +54,7 @@ export const createTunnelWay = (packets: Packets, clock: { second: number }, cha
       const w = (at + 14) >> 2
       const fragment = i32[w + 1]! >>> 16
       if (!isOn || gsoType[p] !== 0 || u16[(at + 12) >> 1] !== ETHERTYPE_IPV4_LE || length[p]! < LEAST || (i32[w]! & 0xff) !== NO_OPTIONS ||
-        (fragment !== 0 && fragment !== DF_LE)) return
+        (fragment !== 0 && fragment !== FLAG_DF_LE)) return
       last[PORT] = port
       last[MAC_HI] = u16[at >> 1]!
       last[MAC_LO] = i32[w - 3]!

@@ -23,11 +23,10 @@ export const MAX_RUN = 64
 /** Bytes of an IP packet. */
 const MAX_TOTAL = 65535
 
-/** All of flags and fragment offset but DF, likewise. */
-const NOT_DF_LE = 0xffbf
+/** All of flags and fragment offset but DF, as a little-endian load sees them. */
+const NOT_DF_LE = 0xffff & ~ipv4.FLAG_DF_LE
 const IPV6_OFF_NEXT_HEADER = 6
 const PROTOCOL_ICMPV6 = 58
-const IPV4_NO_OPTIONS = 0x45
 
 /** Places of a port, by kind and by hash of the flow's ports: port << 4 | kind << 2 | hash. */
 const PLACE_BITS = 4
@@ -142,7 +141,7 @@ export const createCoalescer = (
       let l4 = at
       if (u16[(at + 12) >> 1] === ETHERTYPE_IPV4_LE) {
         place += bytes[at + ETHERNET_HEADER + ipv4.OFF_PROTOCOL] === ipv4.PROTOCOL_UDP ? KIND_UDP4 : KIND_TCP4
-        if (bytes[at + ETHERNET_HEADER] !== IPV4_NO_OPTIONS || (u16[(at + 20) >> 1]! & NOT_DF_LE) !== 0) return closeAll(place)
+        if (bytes[at + ETHERNET_HEADER] !== ipv4.NO_OPTIONS || (u16[(at + 20) >> 1]! & NOT_DF_LE) !== 0) return closeAll(place)
         l4 += TCP4.l4
       } else {
         const protocol = bytes[at + ETHERNET_HEADER + IPV6_OFF_NEXT_HEADER]!

@@ -22,8 +22,6 @@ export const MAX_DATAGRAMS = 128
 const MAX_UDP_RUN = 64
 
 const IPV6_HEADER = 40
-/** FLAG_DF as a little-endian load sees it. */
-const DF_LE = 0x40
 const OTHER = 0
 const TCP = 1
 const UDP = 2
@@ -63,7 +61,7 @@ export const createRuns = (packets: Packets, sums: Int32Array, sumRanges: (count
     let o = ETHERNET_HEADER
     let protocol = 0
     if (type === ETHERTYPE_IPV4) {
-      if (bytes[f + o] !== 0x45 || (view.getUint16(f + o + ipv4.OFF_FLAGS_FRAGMENT) & ~ipv4.FLAG_DF) !== 0) return OTHER
+      if (bytes[f + o] !== ipv4.NO_OPTIONS || (view.getUint16(f + o + ipv4.OFF_FLAGS_FRAGMENT) & ~ipv4.FLAG_DF) !== 0) return OTHER
       if (ipv4.totalLength(view, f + o) !== size - o || !isHeaderSound(f + o)) return OTHER
       protocol = bytes[f + o + ipv4.OFF_PROTOCOL]!
       o += ipv4.IPV4_HEADER
@@ -102,8 +100,8 @@ export const createRuns = (packets: Packets, sums: Int32Array, sumRanges: (count
     const identification = i32[w + 6]!
     const before = i32[v + 6]!
     if (u16[(f - 8) >> 1] !== u16[(f - 8 - each) >> 1] || i32[w] !== i32[v] || i32[w + 1] !== i32[v + 1] || i32[w + 2] !== i32[v + 2] ||
-      i32[w + 3] !== i32[v + 3] || i32[w + 4] !== i32[v + 4] || i32[w + 5] !== i32[v + 5] || identification >>> 16 !== DF_LE ||
-      before >>> 16 !== DF_LE || i32[w + 8] !== i32[v + 8] || i32[w + 9] !== i32[v + 9] || i32[w + 10] !== i32[v + 10]) return false
+      i32[w + 3] !== i32[v + 3] || i32[w + 4] !== i32[v + 4] || i32[w + 5] !== i32[v + 5] || identification >>> 16 !== ipv4.FLAG_DF_LE ||
+      before >>> 16 !== ipv4.FLAG_DF_LE || i32[w + 8] !== i32[v + 8] || i32[w + 9] !== i32[v + 9] || i32[w + 10] !== i32[v + 10]) return false
     const ttl = i32[w + 7]!
     const ttlBefore = i32[v + 7]!
     const udpWord = i32[w + 11]!

@@ -15,7 +15,12 @@ export const OFF_SOURCE = 12
 export const OFF_DESTINATION = 16
 export const OFF_OPTIONS = 20
 
+/** First octet of a header without options: version 4, five words. */
+export const NO_OPTIONS = 0x45
+
 export const FLAG_DF = 0x4000
+/** As a little-endian load of flags and fragment offset sees it. */
+export const FLAG_DF_LE = 0x40
 export const FLAG_MF = 0x2000
 export const FRAGMENT_MASK = 0x1fff // in units of 8 bytes
 
@@ -80,7 +85,7 @@ export const writeHeaderChecksum = (view: DataView, o: number): void => {
 export const writeIpv4 = (
   view: DataView, o: number, tosByte: number, total: number, id: number, flags: number, ttlByte: number, proto: number, src: number, dst: number
 ): void => {
-  view.setUint8(o, 0x45)
+  view.setUint8(o, NO_OPTIONS)
   view.setUint8(o + OFF_TOS, tosByte)
   view.setUint16(o + OFF_TOTAL_LENGTH, total)
   view.setUint16(o + OFF_IDENTIFICATION, id)
@@ -94,7 +99,7 @@ export const writeIpv4 = (
 
 /** Puts `size` bytes of options (a multiple of 4, at most 40) behind a 20-byte header that `writeIpv4` wrote, for which its total length allows; checksum included. */
 export const writeOptions = (view: DataView, o: number, options: Uint8Array, size: number): void => {
-  view.setUint8(o, 0x45 + (size >> 2))
+  view.setUint8(o, NO_OPTIONS + (size >> 2))
   for (let i = 0; i < size; i++) view.setUint8(o + OFF_OPTIONS + i, options[i]!)
   writeHeaderChecksum(view, o)
 }
