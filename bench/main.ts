@@ -2,11 +2,11 @@
  * `npm run bench`: Tapway and the kernel side by side, the micro-benchmarks, the footprint. To be started by scripts/bench.sh,
  * which gives it a mount namespace with a /run/netns and a /run/tapway of its own.
  */
-import { execFileSync } from 'node:child_process'
-import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { refuseUnlessIsolated } from '../test/helpers/netns.js'
 import { chartOf } from './chart.js'
+import { compile } from './compile.js'
 import { describeMachine } from './machine.js'
 import { runMicro } from './micro/run.js'
 import { readOptions, USAGE, type BenchOptions } from './options.js'
@@ -26,17 +26,9 @@ const say = (line: string): void => {
   process.stdout.write(`${line}\n`)
 }
 
-const modified = (path: string): number => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0
-
-/** Compiles what sends and receives where it is older than its source. */
-const compile = (): void => {
-  const folder = join(ROOT, 'dist', 'bench', 'native')
-  mkdirSync(folder, { recursive: true })
-  for (const name of ['udpflood', 'udpsink', 'pingflood', 'broadcast']) {
-    const source = join(ROOT, 'bench', 'native', `${name}.c`)
-    const program = join(folder, name)
-    if (modified(program) < modified(source)) execFileSync('cc', ['-O2', '-Wall', '-o', program, source], { stdio: 'inherit' })
-  }
+/** What sends and receives. */
+const compilePrograms = (): void => {
+  for (const name of ['udpflood', 'udpsink', 'pingflood', 'broadcast']) compile(ROOT, `${name}.c`, name)
 }
 
 /** Names of namespaces and instances are machine-wide: never beside somebody else's. */
@@ -58,7 +50,7 @@ const checkOthers = async (o: BenchOptions): Promise<void> => {
 const loads = (o: BenchOptions): boolean => o.measures === undefined || o.measures.length > 0
 
 const measure = async (o: BenchOptions, results: Results): Promise<void> => {
-  if (loads(o) || o.ports) compile()
+  if (loads(o) || o.ports) compilePrograms()
   if (o.micro.length > 0) results.singles.push(...await runMicro(o.micro))
   if (loads(o)) {
     for (const scenario of o.scenarios) results.paired.push(...await runScenario(scenario, { ...o, say }))

@@ -202,8 +202,8 @@ const UDP_EVERY_GROUP = 16
 const UDP_SHARED = 32
 const UDP_FURTHER = 64
 
-/** Folder of package.json: this file is in src/ of it, or in dist/src/ once compiled. */
-const packageRoot = (): string => {
+/** Folder of package.json: this file is in src/ of it, in dist/src/ once compiled, or part of a module in dist/bundle/. */
+export const packageRoot = (): string => {
   let folder = dirname(fileURLToPath(import.meta.url))
   while (!existsSync(join(folder, 'package.json')) && folder !== dirname(folder)) folder = dirname(folder)
   return folder

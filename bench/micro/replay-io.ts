@@ -49,6 +49,8 @@ export interface ReplayIo extends Io {
 /** Words of header that are written for each frame. */
 const WORDS = 13
 const AF_INET = 2
+/** Of an end of the underlay, for the addon: address, family and port as in a struct sockaddr_in, tag. */
+const PEER_WORDS = 3
 
 /** Of the addon's counts. */
 const ARRIVED = 0
@@ -60,10 +62,11 @@ export const createReplayIo = (packets: Packets, rings: Rings): ReplayIo => {
   // As an instance has it: it is the part of the data plane's own work that is native
   const { sumRanges } = createNativeIo(packets, rings, -1)
   const counts = new Float64Array(3)
+  const peers = new Int32Array(2 * PEER_WORDS)
   const wire = replayAddon().create(packets.bytes, control, rx, rxSlots, tx, gather, addresses, counts, Int32Array.of(
     CTL_TX_COUNT, CTL_TX_FAILED, CTL_RX_SLOTS, CTL_RX_COUNT, CTL_TIME, TX_STRIDE, RX_STRIDE, ADDRESS_WORDS, TX_WRITEV, TX_SENDMSG, RX_META, VNET_HDR,
     DATAGRAM_LEAD, SENDER_LEAD
-  ))
+  ), peers)
 
   return {
     load: (frames) => {
@@ -75,9 +78,11 @@ export const createReplayIo = (packets: Packets, rings: Rings): ReplayIo => {
       }
       wire.load(words, Int32Array.from(frames, (f) => f.port), Int32Array.from(frames, (f) => f.bytes.length))
     },
-    link: (...peers) => wire.link(Int32Array.from(peers.flatMap(({ address, port, tag }) => [
-      address, AF_INET | ((port & 0xff) << 24) | ((port >> 8) << 16), tag
-    ]))),
+    link: (...ends) => {
+      for (const [i, { address, port, tag }] of ends.entries()) {
+        peers.set([address, AF_INET | ((port & 0xff) << 24) | ((port >> 8) << 16), tag], i * PEER_WORDS)
+      }
+    },
     arrived: () => counts[ARRIVED]!,
     sent: () => counts[SENT]!,
     sends: () => counts[SENDS]!,

@@ -2,16 +2,16 @@
  * The wire of the pipeline benchmarks (bench/micro/replay-io.ts), as an addon: what reads and writes bytes is native there as it is in an
  * instance. Frames come from a list in memory; what is sent is taken; datagrams between two linked peers come back.
  *
- * create(arena, control, rx, rxSlots, tx, gather, addresses, counts, layout): { load(words, ports, lengths), link(peers), exchange() }. The arrays
- * live as long as the process. `layout` has the numbers that io-layout.ts and core/layout.ts give, in the order of the enum below.
+ * create(arena, control, rx, rxSlots, tx, gather, addresses, counts, layout, peers): { load(words, ports, lengths), exchange() }. The arrays live
+ * as long as the process. `layout` has the numbers that io-layout.ts and core/layout.ts give, in the order of the enum below.
  */
 #include <node_api.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { WORDS = 13, ARRAYS = 9 };
-enum { ARENA = 0, CONTROL, RX, RX_SLOTS, TX, GATHER, ADDRESSES, COUNTS, LAYOUT };
+enum { WORDS = 13, ARRAYS = 10 };
+enum { ARENA = 0, CONTROL, RX, RX_SLOTS, TX, GATHER, ADDRESSES, COUNTS, LAYOUT, PEERS };
 enum {
   TX_COUNT = 0, TX_FAILED, SLOTS, RX_COUNT, TIME, TX_STRIDE, RX_STRIDE, ADDRESS_WORDS, TX_WRITEV, TX_SENDMSG, RX_META, VNET_HDR, DATAGRAM_LEAD, SENDER_LEAD
 };
@@ -24,7 +24,6 @@ struct replay {
   void *at[ARRAYS];
   const int32_t *words, *ports, *lengths;
   size_t count, next;
-  int32_t peers[2 * PEER_WORDS];
 };
 
 static void *elements(napi_env env, napi_value value, size_t *length)
@@ -59,26 +58,15 @@ static napi_value load(napi_env env, napi_callback_info info)
   return NULL;
 }
 
-static napi_value link_peers(napi_env env, napi_callback_info info)
-{
-  napi_value argv[1];
-  size_t length;
-  struct replay *r = arguments(env, info, 1, argv);
-  if (r == NULL) return NULL;
-  const void *peers = elements(env, argv[0], &length);
-  if (peers != NULL && length == 2 * PEER_WORDS) memcpy(r->peers, peers, sizeof r->peers);
-  return NULL;
-}
-
 /* The datagrams of a tx entry, as arrival number `n` of this exchange, from the peer that is not their destination. NULL, or what is wrong. */
 static const char *turn_back(struct replay *r, const int32_t *entry, int32_t n)
 {
-  const int32_t *layout = r->at[LAYOUT], *addresses = r->at[ADDRESSES], *gather = r->at[GATHER];
+  const int32_t *layout = r->at[LAYOUT], *addresses = r->at[ADDRESSES], *gather = r->at[GATHER], *peers = r->at[PEERS];
   const int32_t slot = ((const int32_t *)r->at[RX_SLOTS])[n];
   uint8_t *arena = r->at[ARENA], *const begin = arena + slot - layout[DATAGRAM_LEAD], *to = begin;
   const int32_t address = addresses[entry[5] * layout[ADDRESS_WORDS] + 1];
-  const int own = address == r->peers[PEER_ADDRESS] ? 0 : 1;
-  const int32_t *peer = r->peers + own * PEER_WORDS, *sender = r->peers + (1 - own) * PEER_WORDS;
+  const int own = address == peers[PEER_ADDRESS] ? 0 : 1;
+  const int32_t *peer = peers + own * PEER_WORDS, *sender = peers + (1 - own) * PEER_WORDS;
   if (address != peer[PEER_ADDRESS]) return "a datagram to an address that is nobody's";
   gather += (size_t)entry[2] * 2;
   for (int32_t i = 0; i < entry[3]; i++, gather += 2) {
@@ -140,14 +128,12 @@ static napi_value exchange(napi_env env, napi_callback_info info)
 
 static napi_value create(napi_env env, napi_callback_info info)
 {
-  static const struct { const char *name; napi_callback call; } methods[] = {
-    { "load", load }, { "link", link_peers }, { "exchange", exchange }
-  };
+  static const struct { const char *name; napi_callback call; } methods[] = { { "load", load }, { "exchange", exchange } };
   napi_value argv[ARRAYS], object, function;
   size_t count = ARRAYS, length;
   struct replay *r = calloc(1, sizeof *r);
   if (r == NULL || napi_get_cb_info(env, info, &count, argv, NULL, NULL) != napi_ok || count != ARRAYS) {
-    napi_throw_type_error(env, NULL, "create wants nine arrays");
+    napi_throw_type_error(env, NULL, "create wants ten arrays");
     return NULL;
   }
   for (int i = 0; i < ARRAYS; i++) r->at[i] = elements(env, argv[i], &length);
