@@ -4,7 +4,7 @@
  */
 import type { Packets } from '../core/packets.js'
 import { F_CSUM_OK, F_NEEDS_CSUM } from '../core/packets.js'
-import { fold, isSumGood, sumAligned } from '../wire/checksum.js'
+import { fold, isSumGood, sumAligned, swap16 } from '../wire/checksum.js'
 import { ETHERNET_HEADER } from '../wire/ethernet.js'
 import { IPV4_HEADER } from '../wire/ipv4.js'
 
@@ -53,7 +53,7 @@ export const createVerifier = (packets: Packets, sums: Int32Array, sumRanges: (c
   const sumShort = (p: number, { protocol, addresses, l4 }: Transport): boolean => {
     const size = length[p]! - l4
     // The sum is of little-endian words, so what is added must be, too
-    const sum = sumAligned(i32, start[p]! + addresses, length[p]! - addresses) + (protocol << 8) + ((size >>> 8) | ((size & 0xff) << 8))
+    const sum = sumAligned(i32, start[p]! + addresses, length[p]! - addresses) + (protocol << 8) + swap16(size)
     if (!isSumGood(sum)) return false
     flags[p] = flags[p]! | F_CSUM_OK
     return true

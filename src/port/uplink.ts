@@ -8,6 +8,7 @@
 import type { Packets } from '../core/packets.js'
 import { F_NEEDS_CSUM, F_SLICE } from '../core/packets.js'
 import { GSO_ECN, GSO_TCPV4, GSO_TCPV6 } from '../core/layout.js'
+import { swap16 } from '../wire/checksum.js'
 import * as ethernet from '../wire/ethernet.js'
 import { UPLINK_HEADERS, UPLINK_MAX_FRAME, UPLINK_VNET, writeUplinkOuter, writeUplinkVnet } from '../wire/uplink.js'
 import type { Rings } from './rings.js'
@@ -51,7 +52,6 @@ export const createUplink = ({ packets, rings, tunnels, flush, random, headroom 
     return (kind === GSO_TCPV4 && type === ethernet.ETHERTYPE_IPV4) || (kind === GSO_TCPV6 && type === ethernet.ETHERTYPE_IPV6)
   }
 
-  const swap16 = (word: number): number => ((word & 0xff) << 8) | ((word >>> 8) & 0xff)
   const swap32 = (word: number): number => (swap16(word) << 16) | swap16(word >>> 16)
 
   /**

@@ -33,17 +33,17 @@ export const sumAligned = (words: Int32Array, o: number, length: number): number
   return sum
 }
 
-/** True when a sum below 2^32 folds to 0xffff: what it was made of has a correct checksum. */
-export const isSumGood = (sum: number): boolean => {
+/** The low 16 bits with their bytes swapped: what a number is in the other byte order. */
+export const swap16 = (word: number): number => ((word & 0xff) << 8) | ((word >>> 8) & 0xff)
+
+/** A sum below 2^32, brought to 16 bits. */
+export const fold = (sum: number): number => {
   const s = (sum & 0xffff) + (sum >>> 16)
-  return (s & 0xffff) + (s >>> 16) === 0xffff
+  return (s & 0xffff) + (s >>> 16)
 }
 
-export const fold = (sum: number): number => {
-  let s = sum
-  while (s > 0xffff) s = (s & 0xffff) + Math.floor(s / 65536)
-  return s
-}
+/** True when a sum folds to 0xffff: what it was made of has a correct checksum. */
+export const isSumGood = (sum: number): boolean => fold(sum) === 0xffff
 
 /** Folded sums of the first `count` triples of `sums`: offset in `view`, length, out: the sum. */
 export const sumRanges = (view: DataView, sums: Int32Array, count: number): void => {
