@@ -13,8 +13,10 @@ import type { TunnelEntryOperation, TunnelFdbCommands } from './tunnel-fdb.js'
 type FdbOperation = Extract<Operation, { op: 'fdb.add' | 'fdb.append' | 'fdb.replace' | 'fdb.del' | 'fdb.flush' }>
 type FdbQuery = Extract<Query, { show: 'fdb' }>
 
-/** Slots of a table looked at between two rows of a show. */
-const SCAN_SLOTS = 1024
+/** Rows of one part of a show, or a few more, and slots of a table looked at for it: in between traffic goes on. */
+const PART_ROWS = 512
+const PART_SLOTS = 16384
+const SCAN_SLOTS = 256
 
 const bridgeOf = (e: LinkEntry): BridgeEntry => (e.kind === 'bridge' ? e : e.bridge)
 
@@ -107,7 +109,9 @@ export const createFdbCommands = (engine: Engine, registry: Registry, tunnelComm
   function* scan(table: typeof fdb, rowsOf: (entry: number) => FdbRow[]): Generator<FdbRow | undefined> {
     for (let cursor = 0; cursor >= 0;) {
       const found: FdbRow[] = []
-      cursor = table.scan(cursor, SCAN_SLOTS, (entry) => found.push(...rowsOf(entry)))
+      for (let slots = 0; cursor >= 0 && slots < PART_SLOTS && found.length < PART_ROWS; slots += SCAN_SLOTS) {
+        cursor = table.scan(cursor, SCAN_SLOTS, (entry) => found.push(...rowsOf(entry)))
+      }
       found.sort((a, b) => (a.ifname < b.ifname ? -1 : a.ifname > b.ifname ? 1 : a.mac < b.mac ? -1 : a.mac > b.mac ? 1 : 0))
       yield* found
       if (cursor >= 0) yield undefined

@@ -5,16 +5,17 @@
  */
 import { createEpoch } from './epoch.js'
 
-const BITS = 12
+const BITS = 14
 /** Eight words, so that an entry lies in one cache line: MAC addresses as they lie in the frame (u16, i32, i32, u16), port in, when, port out. */
 const STRIDE = 8
 
 /** Without `isOn` it remembers nothing. */
 export const createBridgeCache = (isOn = true) => {
-  const t = new Int32Array(STRIDE << BITS).fill(-1)
+  // Zero is no epoch, and memory that was never written takes none of the machine's
+  const t = new Int32Array(STRIDE << BITS)
   return {
     /** Of this state of the database (epoch.ts). */
-    epoch: createEpoch(() => t.fill(-1)),
+    epoch: createEpoch(() => t.fill(0)),
     /** Place of a pair; arguments are the frame's bytes 0..1, 2..5, 6..9, 10..11 as loaded little-endian, and the port. */
     slotOf: (a: number, b: number, c: number, d: number, port: number): number => {
       const h = Math.imul(b ^ port, 0x9e3779b1) ^ Math.imul(c ^ (a << 16), 0x85ebca6b) ^ d

@@ -1,6 +1,6 @@
 /**
- * A number for a state of the world, a counter of changes and the second: what was remembered in one epoch is good for no other. It comes back
- * after 2^31 others; before it does, `forget` is called.
+ * A number for a state of the world, a counter of changes and the second: what was remembered in one epoch is good for no other. The first is 1; it
+ * comes back after 2^31 others, and before it does, `forget` is called.
  */
 
 /** Of the state. */

@@ -101,7 +101,7 @@ export const createFdb = (options: FdbOptions = {}) => {
   const m2 = mix(seed + 0x3c6ef372) | 1
   const m3 = mix(seed + 0x78dde6e4) | 1
 
-  let log2 = Math.max(2, Math.min(options.capacityLog2 ?? 10, maxLog2))
+  let log2 = Math.max(2, Math.min(options.capacityLog2 ?? 12, maxLog2))
   let t = new Int32Array(STRIDE << log2)
   let cold = new Int32Array(2 << log2) // remote id, second last used as a destination
   let mask = t.length - 1

@@ -4,7 +4,7 @@
  */
 import { createEpoch } from './epoch.js'
 
-const BITS = 12
+const BITS = 14
 /** Eight words, so that an entry lies in one cache line. The neighbour is a row of its table, with the stamp it had and its MAC address. */
 const STRIDE = 8
 const SOURCE = 0
@@ -27,13 +27,14 @@ export const portOf = (way: number): number => way >>> 20
 export type PathCache = ReturnType<typeof createPathCache>
 
 export const createPathCache = () => {
-  const t = new Int32Array(STRIDE << BITS).fill(-1)
+  // Zero is no epoch, and memory that was never written takes none of the machine's
+  const t = new Int32Array(STRIDE << BITS)
 
   return {
     /** The entries' words; from WAY on those of an entry that `holds` are for callers. */
     words: t,
     /** Of this state of the world (epoch.ts). */
-    epoch: createEpoch(() => t.fill(-1)),
+    epoch: createEpoch(() => t.fill(0)),
     /** Place of a pair of addresses, as little-endian loads of the packet see them, and the interface it comes by. */
     slotOf: (iface: number, from: number, to: number): number => {
       // Network byte order: what differs in a subnet is in the high bits, so they are brought down before each product
