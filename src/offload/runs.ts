@@ -38,6 +38,8 @@ export const createRuns = (packets: Packets, sums: Int32Array, sumRanges: (count
   const l4 = new Int32Array(MAX_DATAGRAMS)
   const headers = new Int32Array(MAX_DATAGRAMS)
   const payload = new Int32Array(MAX_DATAGRAMS)
+  /** Place among the sums; -1 where neither neighbour is of its flow. */
+  const sumOf = new Int32Array(MAX_DATAGRAMS)
   // 1: it follows the one before it, which is of the same length
   const isTwin = new Uint8Array(MAX_DATAGRAMS)
   let base = 0
@@ -151,6 +153,16 @@ export const createRuns = (packets: Packets, sums: Int32Array, sumRanges: (count
     return true
   }
 
+  /** May datagram i, whose frame is at `f`, be of the flow of the one before it? Where none is near, no checksum is of interest. */
+  const isNear = (i: number, f: number, each: number): boolean =>
+    kind[i] !== OTHER && kind[i] === kind[i - 1] && l4[i] === l4[i - 1] && view.getInt32(f + l4[i]!) === view.getInt32(f + l4[i]! - each)
+
+  const toSum = (i: number, s: number, f: number, size: number): void => {
+    sums[s * 3] = f + l4[i]!
+    sums[s * 3 + 1] = size - l4[i]!
+    sumOf[i] = s
+  }
+
   return {
     /** Looks at `count` datagrams of `size` bytes in all from `at` on, `each` bytes one; checksums are verified in one call. */
     look: (at: number, size: number, each: number, count: number): void => {
@@ -170,23 +182,19 @@ export const createRuns = (packets: Packets, sums: Int32Array, sumRanges: (count
           payload[i] = payload[i - 1]!
         } else {
           isTwin[i] = 0
-          const found = parse(i, f, bytesOf)
-          kind[i] = found
-          if (found === OTHER) continue
+          kind[i] = parse(i, f, bytesOf)
         }
-        sums[summed * 3] = f + l4[i]!
-        sums[summed * 3 + 1] = bytesOf - l4[i]!
-        summed++
+        sumOf[i] = -1
+        if (i === 0 || (isTwin[i] === 0 && !isNear(i, f, each))) continue
+        if (sumOf[i - 1]! < 0) toSum(i - 1, summed++, f - each, each - lead)
+        toSum(i, summed++, f, bytesOf)
       }
-      if (summed === 0) return
-      sumRanges(summed)
-      summed = 0
+      if (summed > 0) sumRanges(summed)
       let addresses = 0
       for (let i = 0; i < count; i++) {
-        if (kind[i] === OTHER) continue
-        if (isTwin[i] === 0) addresses = pseudo(i, at + i * each + lead, sums[summed * 3 + 1]!)
-        if (fold(sums[summed * 3 + 2]! + addresses) !== 0xffff) kind[i] = OTHER
-        summed++
+        const s = sumOf[i]!
+        if (s >= 0 && isTwin[i] === 0) addresses = pseudo(i, at + i * each + lead, sums[s * 3 + 1]!)
+        if (s < 0 || fold(sums[s * 3 + 2]! + addresses) !== 0xffff) kind[i] = OTHER
       }
     },
 
