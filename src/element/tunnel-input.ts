@@ -15,12 +15,10 @@ import {
   VXLAN_VNI_UNKNOWN
 } from '../reason.js'
 import { FDB_FULL, FDB_MOVED, FDB_STICKY, type Fdb } from '../table/fdb.js'
-import { AF_INET, type Remotes } from '../table/remotes.js'
 import {
   T_DROP_INNER_VLAN, T_GBP, T_LEARNING, TC_FULL, TC_MOVED, TUNNEL_CELLS, type Tunnels
 } from '../table/tunnels.js'
-import type { UnmarkedPeers } from '../table/unmarked-peers.js'
-import { fold, sumBytes, updateChecksum } from '../wire/checksum.js'
+import { fold, pseudoSum, sumAligned, swap16, updateChecksum } from '../wire/checksum.js'
 import {
   ETHERNET_HEADER, ETHERTYPE_IPV4_LE, ETHERTYPE_IPV6_LE, ETHERTYPE_QINQ_LE, ETHERTYPE_VLAN_LE, VLAN_TAG
 } from '../wire/ethernet.js'
@@ -28,6 +26,7 @@ import * as ipv4 from '../wire/ipv4.js'
 import * as tcp from '../wire/tcp.js'
 import * as udp from '../wire/udp.js'
 import * as vxlan from '../wire/vxlan.js'
+import type { TunnelSender } from './tunnel-sender.js'
 
 const { VXLAN_HEADER } = vxlan
 const IPV6_HEADER = 40
@@ -49,9 +48,7 @@ export interface TunnelInputParts {
   packets: Packets
   ports: Ports
   tunnels: Tunnels
-  remotes: Remotes
-  /** Who sends without marks where marks are expected. */
-  unmarked: UnmarkedPeers
+  sender: TunnelSender
   fdb: Fdb
   clock: { second: number }
   runs: RunFinder
@@ -59,40 +56,18 @@ export interface TunnelInputParts {
   maxDatagrams: number
   /** Off: datagrams that came as one go on one by one. */
   coalesce: boolean
-  /** Off: the sender's row is looked up for every frame. */
-  remembers: boolean
   /** Off: frames that came in one piece of memory are moved apart; super-frames in pieces are put together. */
   slices: boolean
   pieces: boolean
-  /** No row is left for a peer: makes room if it can. */
-  collect: () => boolean
   /** A frame enters the bridge by a tunnel's port. */
   deliver: (p: number, port: number) => void
 }
 
 export const createTunnelInput = ({
-  packets, ports, tunnels, remotes, unmarked, fdb, clock, runs, maxDatagrams, coalesce, remembers, slices, pieces, collect, deliver
+  packets, ports, tunnels, sender, fdb, clock, runs, maxDatagrams, coalesce, slices, pieces, deliver
 }: TunnelInputParts) => {
   const { start, length, inPort, flags, gsoType, gsoSize, csumStart, csumOffset, headerLength, mark, slotData, u16, i32, bytes, view } = packets
   const { counters } = tunnels
-
-  // The sender of the datagrams in hand, and its row for one tunnel
-  let family = 0
-  let a = 0
-  let b = 0
-  let c = 0
-  let d = 0
-  let knownTunnel = -1
-  let knownRemote = -1
-  let changes = -1
-
-  const remoteFor = (t: number): number => {
-    if (remembers && t === knownTunnel) return knownRemote
-    knownTunnel = t
-    knownRemote = remotes.learned(t, family, a, b, c, d, tunnels.dstport[t]!, tunnels.vni[t]!)
-    if (knownRemote < 0 && collect()) knownRemote = remotes.learned(t, family, a, b, c, d, tunnels.dstport[t]!, tunnels.vni[t]!)
-    return knownRemote
-  }
 
   /** Learns who sent it from where; false when a static entry says that this cannot be. */
   const learn = (p: number, t: number): boolean => {
@@ -100,13 +75,13 @@ export const createTunnelInput = ({
     const hi = u16[word]!
     const lo = u16[word + 1]! | (u16[word + 2]! << 16)
     if ((hi & 1) !== 0 || (hi | lo) === 0) return true // the bridge drops it
-    const r = remoteFor(t)
+    const r = sender.row(t)
     if (r < 0) {
       counters[t * TUNNEL_CELLS + TC_FULL]!++
       return true
     }
     switch (fdb.learn(t, t, hi, lo, r, clock.second)) {
-      case FDB_STICKY: return remotes.isAddress(fdb.portOf(fdb.find(t, hi, lo)), family, a, b, c, d)
+      case FDB_STICKY: return sender.is(fdb.portOf(fdb.find(t, hi, lo)))
       case FDB_MOVED:
         counters[t * TUNNEL_CELLS + TC_MOVED]!++
         return true
@@ -151,23 +126,24 @@ export const createTunnelInput = ({
     }
     let l4 = 0
     let protocol = 0
-    let sum = 0
+    let sum = 0 // of little-endian words
     if (type === ETHERTYPE_IPV4_LE) {
       if (o + ipv4.IPV4_HEADER > end || bytes[o]! >>> 4 !== 4) return
       if ((view.getUint16(o + ipv4.OFF_FLAGS_FRAGMENT) & (ipv4.FLAG_MF | ipv4.FRAGMENT_MASK)) !== 0) return
       l4 = o + ipv4.headerLength(view, o)
       protocol = bytes[o + ipv4.OFF_PROTOCOL]!
-      sum = sumBytes(view, o + ipv4.OFF_SOURCE, 8, protocol + o + ipv4.totalLength(view, o) - l4)
+      const size = swap16(o + ipv4.totalLength(view, o) - l4)
+      sum = pseudoSum(i32[(o + ipv4.OFF_SOURCE) >> 2]!, i32[(o + ipv4.OFF_DESTINATION) >> 2]!, protocol << 8, size)
     } else if (type === ETHERTYPE_IPV6_LE) {
       if (o + IPV6_HEADER > end) return
       l4 = o + IPV6_HEADER
       protocol = bytes[o + 6]!
-      sum = sumBytes(view, o + 8, 32, protocol + view.getUint16(o + 4))
+      sum = sumAligned(i32, o + 8, 32) + (protocol << 8) + u16[(o + 4) >> 1]!
     } else return
     const isTcp = protocol === ipv4.PROTOCOL_TCP
     if (!isTcp && protocol !== ipv4.PROTOCOL_UDP) return
     const offset = isTcp ? tcp.OFF_CHECKSUM : udp.OFF_CHECKSUM
-    if (l4 + (isTcp ? tcp.TCP_HEADER : udp.UDP_HEADER) > end || view.getUint16(l4 + offset) !== fold(sum)) return
+    if (l4 + (isTcp ? tcp.TCP_HEADER : udp.UDP_HEADER) > end || u16[(l4 + offset) >> 1] !== fold(sum)) return
     flags[p] = flags[p]! | F_NEEDS_CSUM
     csumStart[p] = l4 - at
     csumOffset[p] = offset
@@ -247,7 +223,7 @@ export const createTunnelInput = ({
     }
     if (gbp) {
       const m = vxlan.mark(view, at)
-      mark[p] = (m & vxlan.GBP_ID_MASK) === 0 ? m | unmarked.tag(t, family, a, b, c, d) : m
+      mark[p] = (m & vxlan.GBP_ID_MASK) === 0 ? m | sender.tag(t) : m
     }
     return t
   }
@@ -320,25 +296,7 @@ export const createTunnelInput = ({
    */
   const receive = (s: number, size: number, socket: number, each: number, outerTos: number): void => {
     const data = slotData[s]!
-    const w = (data - 42) >> 2
-    const sender = i32[w]! & 0xffff
-    if (sender === AF_INET) {
-      // Mostly the same peer as before
-      if (family !== AF_INET || a !== i32[w + 1]! || changes !== remotes.changes()) {
-        knownTunnel = -1
-        changes = remotes.changes()
-        family = AF_INET
-        a = i32[w + 1]!
-        b = c = d = 0
-      }
-    } else {
-      knownTunnel = -1
-      family = sender
-      a = i32[w + 2]!
-      b = i32[w + 3]!
-      c = i32[w + 4]!
-      d = i32[w + 5]!
-    }
+    sender.heard((data - 42) >> 2)
     const p = packets.received(s, size < VXLAN_HEADER ? 0 : size - VXLAN_HEADER, -1)
     if (p < 0) return
     const at = data - VXLAN_HEADER

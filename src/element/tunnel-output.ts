@@ -194,8 +194,9 @@ export const createTunnelOutput = ({
   /** A frame leaves the bridge by the port of a tunnel. Owns the packet. */
   return (p: number, port: number): void => {
     const t = layer3[port]!
-    if (way.isSame(p, port) && remotes.pathMtu[way.remote()] === 0) {
-      sendTo(p, port, t, way.remote(), way.descriptor(), way.ttlTos())
+    const known = way.find(p, port)
+    if (known >= 0 && remotes.pathMtu[way.remote(known)] === 0) {
+      sendTo(p, port, t, way.remote(known), way.descriptor(known), way.ttlTos(known))
       return
     }
     const at = start[p]!

@@ -4,6 +4,7 @@ import { C_RX_BYTES, C_RX_MULTICAST, C_RX_PACKETS, PORT_CELLS, type Ports } from
 import { createTunnelArp } from '../element/tunnel-arp.js'
 import { createTunnelInput } from '../element/tunnel-input.js'
 import { createTunnelOutput } from '../element/tunnel-output.js'
+import { createTunnelSender } from '../element/tunnel-sender.js'
 import { createTunnelWay } from '../element/tunnel-way.js'
 import { createTooBig } from '../element/tunnel-too-big.js'
 import { createRuns, MAX_DATAGRAMS } from '../offload/runs.js'
@@ -120,14 +121,14 @@ export const createTunnelPath = ({
   const output = createTunnelOutput({
     packets, ports, tunnels, remotes, fdb, clock, proxy: arp.proxy, suppress: arp.suppress, tooBig: tooBig.tooBig,
     miss: (t, hi, lo) => onEvent(TUNNEL_L2MISS, t, hi, lo),
-    way: createTunnelWay(packets, clock, fdb.changes, bridgeFdb.changes, !without.includes('tunnel-way')),
+    way: createTunnelWay(packets, clock, () => (fdb.changes() + bridgeFdb.changes()) | 0, !without.includes('tunnel-way')),
     sendWhole: createUplink({ packets, rings, tunnels, flush, random, headroom }),
     send: createDatagrams({ packets, rings, sumRanges, flush, completeChecksum, headroom, gathers: !without.includes('tunnel-gather') })
   })
   const input = createTunnelInput({
-    packets, ports, tunnels, remotes, unmarked, fdb, clock, collect, deliver: enter,
-    coalesce: !without.includes('coalesce-tunnel'), remembers: !without.includes('peer-cache'), slices: !without.includes('slices'),
-    pieces: !without.includes('pieces'),
+    packets, ports, tunnels, fdb, clock, deliver: enter,
+    sender: createTunnelSender({ i32, tunnels, remotes, unmarked, remembers: !without.includes('peer-cache'), collect }),
+    coalesce: !without.includes('coalesce-tunnel'), slices: !without.includes('slices'), pieces: !without.includes('pieces'),
     runs: createRuns(packets, rings.sums, sumRanges, VXLAN_HEADER), maxDatagrams: MAX_DATAGRAMS
   })
 
