@@ -58,6 +58,8 @@ export interface Machine {
   receive: number
   send: number[]
   sendDf: number[]
+  /** What made the tunnel. */
+  added: VxlanAdd
   /** What was sent since the last call, cut into datagrams. */
   sent(): Datagram[]
   /** Lets datagrams arrive. */
@@ -93,16 +95,17 @@ export const createMachine = ({ address = '192.168.77.1', pool, sockets = 4, bri
   const [receive] = open(1) as [number]
   const send = open(sockets)
   const sendDf = open(sockets)
-  lab.apply({
+  const added: VxlanAdd = {
     op: 'vxlan.add', name: TUNNEL, bridge: BRIDGE, mac: OWN_MAC, mtu: bridgeMtu, id: 42, local: address, dstport: 4789,
       srcport: [49152, 65535],
     learning: true, proxy: false, neigh_suppress: false, ttl: 0, tos: 0, df: 'unset', udpcsum: true, ageing: 300, maxaddress: 0,
     l2miss: false, l3miss: false, gbp: false, inner_vlan: 'pass', netns: '', family: 4, receive: [receive], send, send_df: sendDf,
       gso: true, ...more
-  })
+  }
+  lab.apply(added)
   let call = 0
   return {
-    lab, address, receive, send, sendDf,
+    lab, address, receive, send, sendDf, added,
     sent: () => [...send, ...sendDf].flatMap((socket) => io.takenDatagrams(socket).flatMap((d) => {
       call++
       const each = d.gso === 0 ? d.bytes.length : d.gso
