@@ -2,19 +2,26 @@
 import test from 'ava'
 import { spawn, spawnSync } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { fakeInstance, temporaryFolder } from './fake-instance.js'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 const bin = join(root, 'bin/tapway.js')
 
-test('it is not built: one line', (t) => {
-  const folder = temporaryFolder(t)
-  mkdirSync(join(folder, 'bin'))
-  copyFileSync(bin, join(folder, 'bin/tapway.mjs'))
-  const { status, stdout, stderr } = spawnSync(process.execPath, [join(folder, 'bin/tapway.mjs'), 'link'], { encoding: 'utf8' })
-  t.deepEqual([status, stdout, stderr], [1, '', 'tapway: not built yet: run npm ci && npm run build\n'])
+/** As a build would leave them; what is in them does not matter. */
+const PARTS = ['dist/src/cli/main.js', 'dist/bundle/worker.js', 'build/tapway.node']
+
+test('it is not built, or not all of it: one line', (t) => {
+  for (const missing of [PARTS, ...PARTS.map((part) => [part])]) {
+    const folder = temporaryFolder(t)
+    for (const part of ['bin/tapway.mjs', ...PARTS]) {
+      mkdirSync(join(folder, dirname(part)), { recursive: true })
+      if (!missing.includes(part)) copyFileSync(bin, join(folder, part))
+    }
+    const { status, stdout, stderr } = spawnSync(process.execPath, [join(folder, 'bin/tapway.mjs'), 'link'], { encoding: 'utf8' })
+    t.deepEqual([status, stdout, stderr], [1, '', 'tapway: not built yet: run npm ci && npm run build\n'], missing.join())
+  }
 })
 
 const built = existsSync(join(root, 'build/tapway.node'))
