@@ -104,6 +104,18 @@ labTest('makes hosts as the plan says, and nothing is left of them', async (t) =
   t.false(existsSync(lockPath(given.instance)))
 })
 
+for (const queues of [1, 2]) {
+  labTest(`devices of ${queues} queue${queues === 1 ? '' : 's'} have no queueing discipline, unless the kernel's is asked for`, async (t) => {
+    const disciplineOf = async (more: Partial<LabOptions>): Promise<string | undefined> => {
+      const name = uniqueName('queue')
+      await create([host(name)], options({ queues, ...more }))
+      return ipJson<{ ifname: string, qdisc?: string }[]>(name, 'link', 'show').find(({ ifname }) => ifname === 'eth0')?.qdisc
+    }
+    t.is(await disciplineOf({}), 'noqueue')
+    t.regex(await disciplineOf({ qdisc: true }) ?? '', /^(mq|pfifo_fast|fq_codel|fq)$/)
+  })
+}
+
 labTest('a host is told what ip(8) would tell it', async (t) => {
   const ours = uniqueName('ours')
   const twin = addNetns(uniqueName('twin'))
