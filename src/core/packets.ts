@@ -304,6 +304,11 @@ export const createPackets = (options: PoolOptions = {}) => {
     release(p)
   }
 
+  /** So many packets were transmitted, which the caller gives to `release` besides: counted once for all of them. */
+  const countTransmitted = (count: number): void => {
+    balance[B_TRANSMITTED]! += count
+  }
+
   /** It was for us and did its work. */
   const delivered = (p: number): void => {
     balance[B_DELIVERED]!++
@@ -331,7 +336,7 @@ export const createPackets = (options: PoolOptions = {}) => {
     slot, start, length, inPort, flags, gsoType, gsoSize, csumStart, csumOffset, headerLength, vlan, l3, l4, flowHash, mark, remote, next, stride,
     scratch, scratchBytes, slotData, balance, drops, portDrops,
     takeSlot, giveSlot, received, originate, piece, slice, copy, isShared, linearize, moveToSmall, makeWritable, moveApart, recut,
-    drop, transmitted, delivered, merged,
+    drop, transmitted, countTransmitted, release, delivered, merged,
     /** Rows in use; with the balance: created minus ended. */
     packetsInUse: () => capacity - free[PACKETS]!,
     freeSlots: (kind: number) => free[kind]!

@@ -132,22 +132,27 @@ export const createEngine = (options: EngineOptions) => {
   const complete = (): void => {
     const count = control[CTL_TX_COUNT]!
     const failed = control[CTL_TX_FAILED]!
+    // Counted together as long as they have left by one port
+    let port = 0
+    let sent = 0
+    let sentBytes = 0
     for (let i = 0; i < count; i++) {
-      const c = txPort[i]! * PORT_CELLS
       const errno = failed === 0 ? 0 : tx[i * TX_STRIDE + 7]!
       if (errno === 0) {
-        let sent = 0
-        let sentBytes = 0
+        if (txPort[i] !== port) {
+          countSent(port, sent, sentBytes)
+          port = txPort[i]!
+          sent = sentBytes = 0
+        }
         for (let p = txPacket[i]!; p >= 0; sent++) {
           const following = next[p]!
           sentBytes += length[p]!
-          packets.transmitted(p)
+          packets.release(p)
           p = following
         }
-        counters[c + C_TX_PACKETS]! += sent
-        counters[c + C_TX_BYTES]! += sentBytes
         continue
       }
+      const c = txPort[i]! * PORT_CELLS
       const reason = tx[i * TX_STRIDE] === TX_SENDMSG ? whyNotSent(errno) : whyNotWritten(errno)
       if (txPacket[i]! < 0) counters[c + C_TX_ERRORS]!++ // the rest of a super-frame, which is in the entry before
       for (let p = txPacket[i]!; p >= 0;) {
@@ -156,7 +161,14 @@ export const createEngine = (options: EngineOptions) => {
         p = following
       }
     }
+    countSent(port, sent, sentBytes)
     rings.reset()
+  }
+
+  const countSent = (port: number, sent: number, sentBytes: number): void => {
+    counters[port * PORT_CELLS + C_TX_PACKETS]! += sent
+    counters[port * PORT_CELLS + C_TX_BYTES]! += sentBytes
+    packets.countTransmitted(sent)
   }
 
   const refused = (p: number, cells: number, reason: number): void => {
