@@ -17,14 +17,17 @@ ip netns add rx-a
 ip netns add rx-b
 ip -n rx-a link add eth0 type veth peer name eth0 netns rx-b
 for ns in rx-a rx-b; do ip -n $ns link set lo up; ip -n $ns link set eth0 up; done
+# The receiver's own stack gets nothing, as with a device port (docs/decisions/0007)
+ip netns exec rx-b tc qdisc add dev eth0 clsact
+ip netns exec rx-b tc filter add dev eth0 ingress bpf da skip_hw bytecode '1,6 0 0 2'
 mac() { ip -n "$1" -j link show dev eth0 | python3 -c 'import json,sys; print(json.load(sys.stdin)[0]["address"].replace(":", ""))'; }
 # Ethernet; IPv4, UDP, DF, 10.9.0.1 to 10.9.0.2, 46 bytes; ports 9001 and 9000, no checksum; 18 bytes
-frame="$(mac rx-b)$(mac rx-a)0800"4500002e00004000401126bb0a0900010a090002"23292328001a0000"$(printf '00%.0s' $(seq 18))
+frame="$(mac rx-b)$(mac rx-a)0800"4500002e00004000401126ab0a0900010a090002"23292328001a0000"$(printf '00%.0s' $(seq 18))
 for _ in $(seq "$runs"); do
   for mode in packet ring xdp; do
     ip netns exec rx-a "$folder/udpflood" eth0 $((seconds * 1000 + 600)) "$frame" >"$folder/sent" &
     sleep 0.3
-    echo "$(ip netns exec rx-b "$folder/rxrate" "$mode" eth0 "$seconds")"
+    ip netns exec rx-b "$folder/rxrate" "$mode" eth0 "$seconds"
     wait
   done
 done | python3 -c '
