@@ -9,7 +9,7 @@ import { createEpoch } from '../table/epoch.js'
 import { ETHERTYPE_IPV4_LE } from '../wire/ethernet.js'
 import { FLAG_DF_LE, NO_OPTIONS } from '../wire/ipv4.js'
 
-const BITS = 14
+const BITS = 16
 /** Words of an entry: what a packet must be like, */
 const STRIDE = 16
 const PORT = 0

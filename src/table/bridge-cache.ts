@@ -5,7 +5,7 @@
  */
 import { createEpoch } from './epoch.js'
 
-const BITS = 14
+const BITS = 16
 /** Eight words, so that an entry lies in one cache line: MAC addresses as they lie in the frame (u16, i32, i32, u16), port in, when, port out. */
 const STRIDE = 8
 
