@@ -56,7 +56,7 @@ export const createRings = (packets: Packets, addresses: Int32Array, batch = 64,
 
   control[CTL_SLOT_BYTES] = LARGE_DATA
   control[CTL_PORT_BUDGET] = 32
-  control[CTL_BYTE_BUDGET] = 1 << 20
+  control[CTL_BYTE_BUDGET] = 1 << 19 // so that what is read is still in the second-level cache when it is written
 
   return {
     /** CTL_TIME of `control`. */
