@@ -4,7 +4,7 @@
  * Rules
  * - Nothing is allocated per packet; a packet's bytes are not copied on its way through.
  * - A packet comes to be by `received`, `originate`, `copy` (flood) or `piece` (fragment, segment) and ends exactly once:
- *   `transmitted`, `delivered`, `merged` or `drop(reason)`. What is neither is held by somebody (ARP queue, reassembly).
+ *   `transmitted` (or `release`, and `countTransmitted` for several), `delivered`, `merged` or `drop(reason)`. What is neither is held by somebody (ARP queue, reassembly).
  *   The balance counters here and the pool's own count of rows in use must agree: see `balance`.
  * - Two packets may share a slot (`refs` of the slot above 1). A shared slot is read-only; `isShared` tells.
  * - A slot is large (64 KiB) or small (2 KiB). The receive side reads into large slots; whoever holds a packet for longer

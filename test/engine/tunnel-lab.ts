@@ -125,6 +125,16 @@ export const createMachine = ({ address = '192.168.77.1', pool, sockets = 4, bri
   }
 }
 
+/** Carries out an operation; the message where it is refused. */
+export const refusalOf = (m: Machine, operation: Operation): string | undefined => {
+  try {
+    m.lab.apply(operation)
+  } catch (error) {
+    return (error as Error).message
+  }
+  return undefined
+}
+
 export const VNI = (vni: number): number[] => [8, 0, 0, 0, vni >> 16, (vni >> 8) & 255, vni & 255, 0]
 
 /**

@@ -3,7 +3,7 @@ import test from 'ava'
 import fc from 'fast-check'
 import { ethernet, zeros } from '../oracle/naive-frames.js'
 import type { Operation } from '../../src/network/operations.js'
-import { allDrops, BRIDGE, createMachine, TUNNEL, VNI, type Machine, type MachineOptions } from './tunnel-lab.js'
+import { allDrops, BRIDGE, createMachine, refusalOf, TUNNEL, VNI, type Machine, type MachineOptions } from './tunnel-lab.js'
 
 const LOCALS = ['02:00:00:00:0a:01', '02:00:00:00:0a:02']
 const STATIONS = ['02:00:00:00:0b:01', '02:00:00:00:0b:02', '02:00:00:00:0b:03']
@@ -51,11 +51,8 @@ test('whoever is heard from whom, and whatever is said meanwhile: as if each fra
         } else if (e.do === 'local') m.lab.send(PORT, Uint8Array.from(ethernet('ff:ff:ff:ff:ff:ff', e.source, 0x88b5, zeros(46))))
         else if (e.do === 'wait') m.lab.wait(e.ms, 1000)
         else {
-          try {
-            m.lab.apply(e.operation as Operation)
-          } catch (error) {
-            return (error as Error).message
-          }
+          const refusal = refusalOf(m, e.operation as Operation)
+          if (refusal !== undefined) return refusal
         }
         m.run()
         const { network } = m.lab

@@ -3,7 +3,7 @@ import test from 'ava'
 import fc from 'fast-check'
 import { be16, ethernet, ipv4, udp, zeros } from '../oracle/naive-frames.js'
 import type { Operation } from '../../src/network/operations.js'
-import { allDrops, ALL_OFFLOADS, createMachine, sockaddr, TUNNEL, VNI, type Machine, type MachineOptions } from './tunnel-lab.js'
+import { allDrops, ALL_OFFLOADS, createMachine, refusalOf, sockaddr, TUNNEL, VNI, type Machine, type MachineOptions } from './tunnel-lab.js'
 
 const LOCAL = '02:00:00:00:0a:01'
 const STATIONS = ['02:00:00:00:0b:01', '02:00:00:00:0b:02', 'ff:ff:ff:ff:ff:ff', '01:00:5e:00:00:01']
@@ -73,11 +73,8 @@ test('whatever is sent, learned, told and changed: as without it', (t) => {
         else if (e.do === 'wait') m.lab.wait(e.ms, 1000)
         else if (e.do === 'mtu') m.lab.io.injectDatagram(m.sendDf[0]!, { bytes: tooLong(e.mtu), from: sockaddr(PEERS[e.peer]!, 4789), error: true })
         else {
-          try {
-            m.lab.apply(e.operation as Operation)
-          } catch (error) {
-            return (error as Error).message
-          }
+          const refusal = refusalOf(m, e.operation as Operation)
+          if (refusal !== undefined) return refusal
         }
         m.run()
         return { sent: m.sent(), drops: allDrops(m.lab), counters: [...m.lab.network.engine.tunnels.counters], out: m.lab.taken(PORT) }
