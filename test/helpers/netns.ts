@@ -14,6 +14,8 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import type { ExecutionContext, TestFn } from 'ava'
+import type { Optimisation } from '../../src/optimisations.js'
+import { isLeftOut } from './without.js'
 
 const ISOLATE = 'unshare --mount sh -c \'mkdir -p /run/netns /run/tapway && mount -t tmpfs tmpfs /run/netns && '
   + 'mount -t tmpfs tmpfs /run/tapway && exec "$@"\' sh COMMAND'
@@ -41,15 +43,16 @@ type Body = (t: ExecutionContext) => Promise<void> | void
 
 /**
  * A `test` for tests that make namespaces. They run one after the other within a file, and what `addNetns` and `onSweep`
- * know is removed after each of them, also when it fails.
+ * know is removed after each of them, also when it fails. With `about` they are about these optimisations, and skipped where one is left out.
  */
-export const netnsTest = (test: TestFn): ((title: string, body: Body) => void) => {
+export const netnsTest = (test: TestFn, ...about: Optimisation[]): ((title: string, body: Body) => void) => {
   if (!isPrivileged()) {
     if (process.env['CI'] !== undefined) throw new Error('these tests need root')
     process.stderr.write('\n*** SKIPPED: tests with network namespaces need root ***\n\n')
     return (title, body) => test.skip(title, body)
   }
   refuseUnlessIsolated()
+  if (about.some(isLeftOut)) return (title, body) => test.skip(title, body)
   test.afterEach.always(sweep)
   return (title, body) => test.serial(title, body)
 }

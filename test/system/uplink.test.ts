@@ -9,7 +9,9 @@ import { BIN, type Instance, run, startTapway, until } from '../helpers/tapway.j
 import { transfer } from '../helpers/traffic.js'
 import { cable, narrowPath, UNDERLAYS } from './machines.js'
 
-const systemTest = netnsTest(test)
+const uplinkTest = netnsTest(test, 'uplink')
+/** Without offloads hosts hand over no super-frames. */
+const superFrameTest = netnsTest(test, 'uplink', 'offload')
 const BYTES = 16 << 20
 
 /** Tapway on machine `n`, with a host 10.0.10.n behind the tunnel. */
@@ -54,7 +56,7 @@ const outOfOrder = (host: string): number => Number(/TcpExtTCPOFOQueue\s+(\d+)/.
 
 for (const peer of ['kernel', 'tapway'] as const) {
   for (const keys of ['', ', df: set, udpcsum: false', ', ttl: inherit, tos: inherit, df: inherit']) {
-    systemTest(`to ${peer}${keys}: TCP both ways, super-frames by the uplink`, async (t) => {
+    superFrameTest(`to ${peer}${keys}: TCP both ways, super-frames by the uplink`, async (t) => {
       const machines = cable()
       const one = await tapway(machines[0], 1, keys)
       const two = peer === 'kernel' ? kernel(machines[1], 2) : await tapway(machines[1], 2, keys)
@@ -71,7 +73,7 @@ for (const peer of ['kernel', 'tapway'] as const) {
   }
 }
 
-systemTest('small packets and super-frames of one flow arrive in order', async (t) => {
+superFrameTest('small packets and super-frames of one flow arrive in order', async (t) => {
   const machines = cable()
   const one = await tapway(machines[0], 1)
   const two = kernel(machines[1], 2)
@@ -85,7 +87,7 @@ systemTest('small packets and super-frames of one flow arrive in order', async (
   t.is(outOfOrder(two.host), 0)
 })
 
-systemTest('forbidden to forward: told, the sockets take over, and give back', async (t) => {
+uplinkTest('forbidden to forward: told, the sockets take over, and give back', async (t) => {
   const machines = cable()
   const one = await tapway(machines[0], 1)
   const two = kernel(machines[1], 2)
@@ -99,7 +101,7 @@ systemTest('forbidden to forward: told, the sockets take over, and give back', a
   await until('it is used again', async () => await isUsed(one.instance) === 'tap')
 })
 
-systemTest('DF set: a path that is too narrow for super-frames is noticed', async (t) => {
+uplinkTest('DF set: a path that is too narrow for super-frames is noticed', async (t) => {
   const { machines, addresses, narrow } = narrowPath()
   const first = await tapway(machines[0], 1, ', df: set', addresses)
   const second = await tapway(machines[1], 2, ', df: set', addresses)
@@ -110,7 +112,7 @@ systemTest('DF set: a path that is too narrow for super-frames is noticed', asyn
   t.true((await first.instance.json<StatsResult>('stats')).balance.ok)
 })
 
-systemTest('kill -9 leaves no uplink, and two instances have one each', async (t) => {
+uplinkTest('kill -9 leaves no uplink, and two instances have one each', async (t) => {
   const machines = cable()
   const one = await tapway(machines[0], 1)
   if (!await hasUplink(t, one)) return
