@@ -2,12 +2,15 @@
  * Runs the tests that compare (with the kernel, with definitions, with themselves) with each optimisation left out, then with all of them, and
  * prints a table. Exits with 1 when a test failed.
  *
- *     npm run test:without -- [--only WORD,WORD...] [--suite SUITE,SUITE...] [--jobs N]
+ *     npm run test:without -- [--only WORD,WORD...] [--suite SUITE,SUITE...] [--jobs N] [--record FILE]
  *
  * WORD: an optimisation, `all` or `none`. SUITE: kernel, engine, vxlan, system. An optimisation is left out in the suites that its code runs in.
  * N runs go on at a time (1), each in namespaces of its own; most of the time of `vxlan` and `system` is waiting.
+ * FILE gets a line of JSON for each run when it ends; a run that stands there as passed, of this commit, is not repeated. So what takes hours can be
+ * done in parts.
  */
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
+import { appendFileSync, existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { OPTIMISATION_NAMES } from '../dist/src/optimisations.js'
@@ -65,7 +68,12 @@ const run = (word, suite) => new Promise((resolve, reject) => {
   })
 })
 
-const { values } = parseArgs({ options: { only: { type: 'string' }, suite: { type: 'string' }, jobs: { type: 'string', default: '1' } } })
+/** What is tested: a commit, marked where files are other than its own. */
+const commit = () => execFileSync('git', ['describe', '--always', '--dirty', '--abbrev=10', '--match='], { cwd: ROOT, encoding: 'utf8' }).trim()
+
+const { values } = parseArgs({
+  options: { only: { type: 'string' }, suite: { type: 'string' }, jobs: { type: 'string', default: '1' }, record: { type: 'string' } }
+})
 const words = choose('only', values.only, ['none', ...OPTIMISATION_NAMES, 'all']).filter((word) => values.only !== undefined || word !== 'none')
 const suites = choose('suite', values.suite, Object.keys(SUITES))
 
@@ -75,16 +83,30 @@ if (!Number.isInteger(jobs) || jobs < 1 || jobs > 64) {
   process.exit(2)
 }
 
+/** Runs that have passed before, by word and suite. */
+const before = new Map()
+const at = values.record === undefined ? '' : commit()
+if (values.record !== undefined && existsSync(values.record)) {
+  for (const line of readFileSync(values.record, 'utf8').split('\n').filter((text) => text !== '')) {
+    const run = JSON.parse(line)
+    if (run.commit === at && run.failed.length === 0 && !at.endsWith('-dirty')) before.set(`${run.word} ${run.suite}`, run)
+  }
+}
+
 const runs = words.flatMap((word) => suites.filter((name) => suitesOf(word).includes(name)).map((suite) => ({ word, suite })))
 const rows = []
 let failures = 0
 const waiting = runs.entries()
 await Promise.all(Array.from({ length: jobs }, async () => {
   for (const [i, { word, suite }] of waiting) {
-    const { passed, failed, skipped, text } = await run(word, suite)
+    const known = before.get(`${word} ${suite}`)
+    const { passed, failed, skipped, text } = known ?? await run(word, suite)
+    if (known === undefined && values.record !== undefined) {
+      appendFileSync(values.record, `${JSON.stringify({ commit: at, word, suite, passed, failed, skipped })}\n`)
+    }
     failures += failed.length
     rows[i] = [word, suite, String(passed), String(failed.length), String(skipped)]
-    console.error(`without ${word}: ${suite}: ${passed} passed, ${failed.length} failed, ${skipped} skipped`)
+    console.error(`without ${word}: ${suite}: ${passed} passed, ${failed.length} failed, ${skipped} skipped${known === undefined ? '' : ' (before)'}`)
     if (failed.length > 0) console.error(`${text}\n${failed.map((name) => `FAILED without ${word}: ${name}`).join('\n')}`)
   }
 }))
