@@ -2,9 +2,8 @@
 import { parseArgs } from 'node:util'
 import { MICRO_GROUPS } from './micro/run.js'
 import { MEASURES, type Measure } from './paired/scenario.js'
-import { OTHER_SIDES, SCENARIOS, UNDERLAYS, type OtherSide, type Scenario, type Underlay } from './paired/side.js'
+import { OTHER_SIDES, SCENARIOS, type OtherSide, type Scenario } from './paired/side.js'
 import { POLL_MODES, type Poll } from './paired/tapway.js'
-import { isVxlan } from './paired/vxlan.js'
 
 export const USAGE = `npm run bench -- [options]
 
@@ -15,7 +14,6 @@ export const USAGE = `npm run bench -- [options]
                     ovs is Open vSwitch's userspace datapath with TSO on TAPs, ovs-packet the same on packet sockets.
                     Installs them where they are not there (Debian packages openvswitch-switch, vde2)
                     policy and policy-vxlan compare Tapway with apps and policies with Tapway without, on the same path
-  --underlay NAME   what the tunnels of the vxlan scenarios go through: ${UNDERLAYS.join(', ')} (veth)
   --poll LIST       how Tapway waits: ${POLL_MODES.join(', ')}. All measures are taken in the first, round trips in all.
                     With one mode named, all measures are taken in it
   --runs N          runs of each side, by turns (5)
@@ -32,7 +30,6 @@ export interface BenchOptions {
   ports: boolean
   footprint: boolean
   polls: readonly Poll[]
-  underlay: Underlay
   others: readonly OtherSide[]
   runs: number
   seconds: number
@@ -59,26 +56,23 @@ const number = (option: string, text: string | undefined, usual: number): number
 export const readOptions = (argv: string[]): BenchOptions | undefined => {
   const { values } = parseArgs({
     args: argv, allowPositionals: false, options: {
-      scenario: { type: 'string' }, only: { type: 'string' }, poll: { type: 'string' }, underlay: { type: 'string' }, runs: { type: 'string' },
-      seconds: { type: 'string' }, out: { type: 'string' }, with: { type: 'string' }, help: { type: 'boolean', short: 'h' }
+      scenario: { type: 'string' }, only: { type: 'string' }, poll: { type: 'string' }, runs: { type: 'string' }, seconds: { type: 'string' },
+      out: { type: 'string' }, with: { type: 'string' }, help: { type: 'boolean', short: 'h' }
     }
   })
   if (values.help === true) return undefined
   const parts = choose('only', values.only, [...MEASURES, 'ports', 'footprint', ...MICRO_GROUPS])
-  const [underlay] = choose('underlay', values.underlay ?? 'veth', UNDERLAYS)
-  if (underlay === undefined || values.underlay?.includes(',') === true) throw new Error(`--underlay is one of ${UNDERLAYS.join(', ')}`)
-  const scenarios = choose('scenario', values.scenario, SCENARIOS).filter((s) => underlay === 'veth' || isVxlan(s))
   const runs = number('runs', values.runs, 5)
   const seconds = number('seconds', values.seconds, 2)
   return {
-    scenarios,
+    scenarios: choose('scenario', values.scenario, SCENARIOS),
     measures: values.only === undefined ? undefined : MEASURES.filter((m) => parts.includes(m)),
     micro: MICRO_GROUPS.filter((m) => parts.includes(m)),
     ports: parts.includes('ports'),
     footprint: parts.includes('footprint'),
-    polls: choose('poll', values.poll, POLL_MODES), underlay,
+    polls: choose('poll', values.poll, POLL_MODES),
     others: values.with === undefined ? [] : choose('with', values.with, OTHER_SIDES),
     runs, seconds, out: values.out,
-    complete: [values.scenario, values.only, values.poll, values.underlay].every((v) => v === undefined) && runs >= 5 && seconds >= 2
+    complete: [values.scenario, values.only, values.poll].every((v) => v === undefined) && runs >= 5 && seconds >= 2
   }
 }

@@ -79,7 +79,7 @@ export const createPolicySide = async (name: 'plain' | 'tapway', scenario: Polic
     return { ...side, serverAddress: addressOf(0, 4), ...pausing([await startTapway(text, prefix, poll)]) }
   }
   const machines = UNDERLAY_ADDRESSES.map((local, i) => ({ name: `${prefix}-m${i + 1}`, local }))
-  await joinMachines([machines[0]!, machines[1]!], 'veth')
+  await joinMachines([machines[0]!, machines[1]!])
   const texts = [fileOf(0, [{ name: client, station: 3 }], true, apps([client], [])), fileOf(1, [{ name: server, station: 3 }], true, apps([], [server]))]
   const instances = []
   for (const [i, machine] of machines.entries()) instances.push(await startTapway(texts[i]!, machine.name, poll, machine.name))

@@ -12,7 +12,7 @@ import { createKernelSide } from './kernel.js'
 import { CPU_SECONDS, OF_THESE, roundTrip, tcp, udp, type Figures } from './measures.js'
 import { createOtherSide } from './others.js'
 import { createPolicySide, isPolicy } from './policy.js'
-import type { OtherSide, Scenario, Side, Underlay } from './side.js'
+import type { OtherSide, Scenario, Side } from './side.js'
 import { createTapwaySide, DEFAULT_POLL, type Poll } from './tapway.js'
 import { createVxlanSide, isVxlan } from './vxlan.js'
 
@@ -23,7 +23,7 @@ export type Measure = (typeof MEASURES)[number]
 const USUAL: Readonly<Record<Scenario, readonly Measure[]>> = {
   bridge: ['tcp1', 'tcp8', 'udp', 'rtt'], router: ['tcp1', 'tcp8', 'udp', 'rtt'],
   vxlan: ['tcp1', 'tcp4', 'udp', 'rtt'], 'vxlan-send': ['tcp1', 'udp'], 'vxlan-receive': ['tcp1', 'udp'],
-  'vxlan-socket': ['tcp1'], 'vxlan-send-socket': ['tcp1'],
+  'vxlan-socket': ['tcp1'], 'vxlan-send-socket': ['tcp1'], 'vxlan-nic': ['tcp1'], 'vxlan-nic-socket': ['tcp1'],
   policy: ['tcp1', 'udp', 'rtt'], 'policy-vxlan': ['tcp1', 'udp', 'rtt']
 }
 
@@ -33,7 +33,6 @@ export interface PairedOptions {
   /** Undefined: the usual ones of each scenario. */
   measures: readonly Measure[] | undefined
   polls: readonly Poll[]
-  underlay: Underlay
   /** Other switches, measured on the bridge and in the default way of waiting. */
   others: readonly OtherSide[]
   say: (line: string) => void
@@ -85,11 +84,11 @@ const GOALS: Readonly<Partial<Record<Scenario, Goals>>> = {
   vxlan: { tcp1: [0.85, 1.1], tcp4: [0.4, 0.7], udp: [1.3, 1.9] },
   'vxlan-send': { tcp1: [0.9, 1.1] },
   'vxlan-receive': { tcp1: [0.9, 1.1] },
+  'vxlan-nic': { tcp1: [1, 1.2] },
   policy: { tcp1: [0.95], udp: [0.85] },
   'policy-vxlan': { tcp1: [0.95], udp: [0.85] }
 }
 const SLEEPING_GOAL = [5, 3] as const
-const NIC_GOALS: Goals = { tcp1: [1, 1.2] }
 const CPU_GOALS: Readonly<Partial<Record<Scenario, Goals>>> = {
   bridge: { tcp8: [0.36, 0.6], udp: [0.7, 1.1] }, router: { udp: [0.7, 1.1] }
 }
@@ -97,16 +96,12 @@ const CPU_GOALS: Readonly<Partial<Record<Scenario, Goals>>> = {
 const goal = (bound: Goal['bound'], limits: Limits | undefined): Goal | undefined =>
   (limits === undefined ? undefined : { bound, value: limits[0], ...(limits[1] === undefined ? {} : { aim: limits[1] }) })
 
-const goalOf = (scenario: Scenario, measure: Measure, poll: Poll, underlay: Underlay): Goal | undefined => {
-  const goals = underlay === 'veth' ? GOALS[scenario] ?? {} : scenario === 'vxlan' ? NIC_GOALS : {}
+const goalOf = (scenario: Scenario, measure: Measure, poll: Poll): Goal | undefined => {
+  const goals = GOALS[scenario] ?? {}
   return goal(measure === 'rtt' ? 'at most' : 'at least', measure === 'rtt' && poll === 'sleep' && goals.rtt !== undefined ? SLEEPING_GOAL : goals[measure])
 }
 
-const cpuGoalOf = (scenario: Scenario, measure: Measure, underlay: Underlay): Goal | undefined =>
-  goal('at least', underlay === 'veth' ? CPU_GOALS[scenario]?.[measure] : undefined)
-
-/** How a scenario is called in the results. */
-const labelOf = (scenario: Scenario, underlay: Underlay): string => (underlay === 'veth' ? scenario : `${scenario}, ${underlay}`)
+const cpuGoalOf = (scenario: Scenario, measure: Measure): Goal | undefined => goal('at least', CPU_GOALS[scenario]?.[measure])
 
 const headline = (figures: Figures): [string, number] => Object.entries(figures)[0]!
 
@@ -122,7 +117,6 @@ const cpuOf = (seen: Seen): Record<string, Record<string, number>> => Object.fro
 const series = async (
   scenario: Scenario, measure: Measure, poll: Poll, sides: readonly Side[], o: PairedOptions
 ): Promise<Series[]> => {
-  const label = labelOf(scenario, o.underlay)
   const seen: Seen = {}
   const background: number[] = []
   const runs = measure === 'rtt' ? o.runs * SHORT_RUNS : o.runs
@@ -136,7 +130,7 @@ const series = async (
       ;(seen[side.name] ??= []).push(figures)
       const text = Object.entries(figures).map(([name, value]) => `${rounded(value)} ${name}`).join(', ')
       const noise = others > QUIET_PERCENT ? ` (others used ${Math.round(others)} % of the machine)` : ''
-      o.say(`${label} ${measure} ${poll} ${i}/${runs} ${side.name}: ${text}${noise}`)
+      o.say(`${scenario} ${measure} ${poll} ${i}/${runs} ${side.name}: ${text}${noise}`)
     }
   }
   const values = (side: Side['name'], name: string): number[] => seen[side]!.map((f) => f[name]!)
@@ -144,13 +138,13 @@ const series = async (
   const [unit] = headline(seen[base]![0]!)
   const byCpu = Object.keys(seen[base]![0]!).filter((name) => name.endsWith('per CPU second'))
   const of = (name: string, asked?: Goal): Series => {
-    const row = paired(label, WHAT[measure], poll, name, values(base, name), values('tapway', name), asked)
+    const row = paired(scenario, WHAT[measure], poll, name, values(base, name), values('tapway', name), asked)
     const others = sides.filter((side) => side.name !== base && side.name !== 'tapway').map((side): Other =>
       other(side.name, side.version ?? '', values(side.name, name), row.tapwayMedian))
     return { ...row, ...(base === 'plain' ? { base } : {}), ...(others.length === 0 ? {} : { others }), background: rounded(median(background)) }
   }
-  const first: Series = { ...of(unit, goalOf(scenario, measure, poll, o.underlay)), cpu: cpuOf(seen), details: seen }
-  return [first, ...byCpu.map((name) => of(name, cpuGoalOf(scenario, measure, o.underlay)))]
+  const first: Series = { ...of(unit, goalOf(scenario, measure, poll)), cpu: cpuOf(seen), details: seen }
+  return [first, ...byCpu.map((name) => of(name, cpuGoalOf(scenario, measure)))]
 }
 
 /** Before anything counts: neighbours are known, and V8 has optimised the path. */
@@ -170,7 +164,7 @@ export const runScenario = async (scenario: Scenario, o: PairedOptions): Promise
   const leave = scope()
   try {
     const kernel = isPolicy(scenario) ? undefined
-      : await (isVxlan(scenario) ? createVxlanSide('kernel', scenario, DEFAULT_POLL, o.underlay) : createKernelSide(scenario))
+      : await (isVxlan(scenario) ? createVxlanSide('kernel', scenario, DEFAULT_POLL) : createKernelSide(scenario))
     const others: Side[] = []
     if (scenario === 'bridge') {
       for (const name of o.others) {
@@ -185,7 +179,7 @@ export const runScenario = async (scenario: Scenario, o: PairedOptions): Promise
       const leaveTapway = scope()
       try {
         const made = isPolicy(scenario) ? [await createPolicySide('plain', scenario, poll), await createPolicySide('tapway', scenario, poll)]
-          : [await (isVxlan(scenario) ? createVxlanSide('tapway', scenario, poll, o.underlay) : createTapwaySide(scenario, poll))]
+          : [await (isVxlan(scenario) ? createVxlanSide('tapway', scenario, poll) : createTapwaySide(scenario, poll))]
         // A polling instance would take a core from the other side's runs
         const tapways = poll === 'busy' ? made : made.map((side) => ({ ...side, pause: () => undefined }))
         const sides = [...(kernel === undefined ? [] : [kernel]), ...tapways, ...(poll === o.polls[0] ? others : [])]

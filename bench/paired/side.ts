@@ -25,18 +25,15 @@ export interface Side {
  * `vxlan`: two machines joined by a tunnel, each with one of the hosts behind a bridge. In `vxlan-send` and `vxlan-receive` Tapway is
  * the sending or the receiving machine and the kernel the other one; what they are compared with is the kernel on both.
  * `vxlan-socket` and `vxlan-send-socket` are `vxlan` and `vxlan-send` with `uplink: socket` in Tapway's files, where super-frames are cut here.
+ * In `vxlan-nic` and `vxlan-nic-socket` the cable between the machines can do no more than a plain network card; elsewhere it is a veth pair as it is.
  * `policy` and `policy-vxlan` are Tapway with apps and policies beside Tapway without: on one cell, and between two.
  */
 export const SCENARIOS = [
-  'bridge', 'router', 'vxlan', 'vxlan-send', 'vxlan-receive', 'vxlan-socket', 'vxlan-send-socket', 'policy', 'policy-vxlan'
+  'bridge', 'router', 'vxlan', 'vxlan-send', 'vxlan-receive', 'vxlan-socket', 'vxlan-send-socket', 'vxlan-nic', 'vxlan-nic-socket', 'policy', 'policy-vxlan'
 ] as const
 export type Scenario = (typeof SCENARIOS)[number]
 export type PolicyScenario = Extract<Scenario, `policy${string}`>
 export type KernelScenario = Exclude<Scenario, PolicyScenario>
-
-/** What lies between the machines: a veth pair as it is, or one that can do no more than a plain network card. */
-export const UNDERLAYS = ['veth', 'nic'] as const
-export type Underlay = (typeof UNDERLAYS)[number]
 
 export interface Plan {
   clientAddress: string
@@ -52,5 +49,6 @@ const OVERLAY: Plan = { clientAddress: '10.0.10.2', serverAddress: '10.0.10.3', 
 export const PLANS: Readonly<Record<KernelScenario, Plan>> = {
   bridge: { clientAddress: '10.1.1.2', serverAddress: '10.1.1.3', prefixLength: 24 },
   router: { clientAddress: '10.1.1.2', serverAddress: '10.1.2.2', prefixLength: 24, gateways: ['10.1.1.1', '10.1.2.1'] },
-  vxlan: OVERLAY, 'vxlan-send': OVERLAY, 'vxlan-receive': OVERLAY, 'vxlan-socket': OVERLAY, 'vxlan-send-socket': OVERLAY
+  vxlan: OVERLAY, 'vxlan-send': OVERLAY, 'vxlan-receive': OVERLAY, 'vxlan-socket': OVERLAY, 'vxlan-send-socket': OVERLAY,
+  'vxlan-nic': OVERLAY, 'vxlan-nic-socket': OVERLAY
 }

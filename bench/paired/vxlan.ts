@@ -5,7 +5,7 @@
  */
 import { inNetns, run, type Service } from './command.js'
 import { addBridge, addHost, addNetns } from './kernel.js'
-import { PLANS, type KernelScenario, type Scenario, type Side, type Underlay } from './side.js'
+import { PLANS, type KernelScenario, type Scenario, type Side } from './side.js'
 import { pausing, startTapway, type Poll } from './tapway.js'
 
 /** Bytes that fit through the tunnel: the underlay's 1500 less Ethernet, VXLAN, UDP and IPv4 header. */
@@ -33,14 +33,14 @@ interface Machine {
   remote: string
 }
 
-/** Two namespaces with a cable between them. */
-export const joinMachines = async ([one, other]: readonly [Joined, Joined], underlay: Underlay): Promise<void> => {
+/** Two namespaces with a cable between them, which is a veth pair or can do no more than a network card. */
+export const joinMachines = async ([one, other]: readonly [Joined, Joined], isCard = false): Promise<void> => {
   for (const { name } of [one, other]) await addNetns(name)
   await run(['ip', '-n', one.name, 'link', 'add', UNDERLAY_DEVICE, 'type', 'veth', 'peer', 'name', UNDERLAY_DEVICE, 'netns', other.name])
   for (const { name, local } of [one, other]) {
     await run(['ip', '-n', name, 'addr', 'add', `${local}/24`, 'dev', UNDERLAY_DEVICE])
     await run(['ip', '-n', name, 'link', 'set', UNDERLAY_DEVICE, 'up'])
-    if (underlay === 'nic') await run(inNetns(name, 'ethtool', '-K', UNDERLAY_DEVICE, ...NIC_FEATURES))
+    if (isCard) await run(inNetns(name, 'ethtool', '-K', UNDERLAY_DEVICE, ...NIC_FEATURES))
   }
 }
 
@@ -64,14 +64,14 @@ const networkFile = ({ host, hostAddress, local, remote }: Machine, scenario: Ke
 /** Which of the two machines, the sending and the receiving one, are Tapway's. */
 const TAPWAYS: Readonly<Partial<Record<Scenario, readonly [boolean, boolean]>>> = {
   vxlan: [true, true], 'vxlan-send': [true, false], 'vxlan-receive': [false, true],
-  'vxlan-socket': [true, true], 'vxlan-send-socket': [true, false]
+  'vxlan-socket': [true, true], 'vxlan-send-socket': [true, false], 'vxlan-nic': [true, true], 'vxlan-nic-socket': [true, true]
 }
 
 /** Whether a scenario is one with a tunnel. */
 export const isVxlan = (scenario: Scenario): boolean => TAPWAYS[scenario] !== undefined
 
 /** One of the networks of a tunnel scenario: the kernel's on both machines, or Tapway's on those that the scenario names. */
-export const createVxlanSide = async (name: Side['name'], scenario: KernelScenario, poll: Poll, underlay: Underlay): Promise<Side> => {
+export const createVxlanSide = async (name: Side['name'], scenario: KernelScenario, poll: Poll): Promise<Side> => {
   const { clientAddress, serverAddress, prefixLength } = PLANS[scenario]
   const prefix = `bench-${name[0]}`
   const [client, server] = [`${prefix}-client`, `${prefix}-server`]
@@ -79,7 +79,7 @@ export const createVxlanSide = async (name: Side['name'], scenario: KernelScenar
     name: `${prefix}-m${i + 1}`, host, hostAddress: `${[clientAddress, serverAddress][i]}/${prefixLength}`,
     local: UNDERLAY_ADDRESSES[i]!, remote: UNDERLAY_ADDRESSES[1 - i]!
   })) as [Machine, Machine]
-  await joinMachines(machines, underlay)
+  await joinMachines(machines, scenario.includes('nic'))
   const instances: Service[] = []
   for (const [i, machine] of machines.entries()) {
     if (name === 'kernel' || !TAPWAYS[scenario]![i]) await kernelMachine(machine)
