@@ -12,6 +12,7 @@ import { createNativeIo, type NativeIo } from '../port/native-io.js'
 import { CTL_WOKEN } from '../port/rings.js'
 import { attachTapRing } from '../core/tap-ring.js'
 import type { WorkerReply, WorkerRequest, WorkerSetup } from './messages.js'
+import { createStay, schedulerCounts } from './stay.js'
 
 /** Rows of a `show` that are collected in one turn; traffic goes on in between. */
 const ROWS_A_TURN = 256
@@ -125,19 +126,17 @@ reply({ event: 'ready' })
 const { engine } = network
 const { control } = engine.rings
 const anywhere = getAffinity()
-let stays = false
-/** Keeps to one processor while there is much to do: whoever wakes this thread would draw it to its own, back and forth. */
-const stay = (on: boolean): void => {
-  stays = on
+const keep = (on: boolean): void => {
   try {
     setAffinity(on ? [setup.cpu!] : anywhere)
   } catch {
     // Not allowed any more (cpuset(7)): it goes without
   }
 }
+const stay = setup.cpu === undefined ? undefined : createStay(schedulerCounts(setup.cpu, anywhere), keep)
 while (stopping < 0) {
   engine.turn(jobs.length === 0 && !network.ping.hasEvents())
-  if (setup.cpu !== undefined && engine.isBusy() !== stays) stay(!stays)
+  stay?.(engine.isBusy(), engine.clock.now)
   if (control[CTL_WOKEN] !== 0) {
     for (let m = receiveMessageOnPort(port); m !== undefined; m = receiveMessageOnPort(port)) serve(m.message as WorkerRequest)
   }
