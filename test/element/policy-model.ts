@@ -83,6 +83,9 @@ const REQUESTS = [8, 13, 15, 17]
 /** Type of the request that an answer answers. */
 const ANSWERS = new Map([[0, 8], [14, 13], [16, 15], [18, 17]])
 const ERRORS = [3, 4, 5, 11, 12]
+/** Bytes of a transport header, and how many of them an ICMP error quotes at least (RFC 792): enough to know a conversation by. */
+const HEADERS: Record<Packet['protocol'], number> = { tcp: 20, udp: 8, icmp: 8, other: 4 }
+const QUOTED = 8
 const opensTcp = (p: Packet): boolean => p.tcp.includes('S') && !p.tcp.includes('A') && !p.tcp.includes('R')
 const same = (a: End, b: End): boolean => a.address === b.address && a.port === b.port
 
@@ -261,7 +264,7 @@ export class PolicyModel {
 
   private quotedOf(p: Packet): Packet | undefined {
     const q = p.quoted
-    return q === undefined || q.lacks > 0 || typeof q.fragment === 'number' || !this.mayConverse(q) ? undefined : q
+    return q === undefined || HEADERS[q.protocol] - q.lacks < QUOTED || typeof q.fragment === 'number' || !this.mayConverse(q) ? undefined : q
   }
 
   private isRelated(p: Packet, mark: number): boolean {
