@@ -5,7 +5,7 @@
  *     npm run test:without -- [--only WORD,WORD...] [--suite SUITE,SUITE...] [--jobs N] [--record FILE]
  *
  * WORD: an optimisation, `all` or `none`. SUITE: kernel, engine, vxlan, system. An optimisation is left out in the suites that its code runs in.
- * N runs go on at a time (1), each in namespaces of its own; most of the time of `vxlan` and `system` is waiting.
+ * N runs go on at a time (1), each in namespaces of its own; more of them than processors, and tests that wait for timers may differ.
  * FILE gets a line of JSON for each run when it ends; a run that stands there as passed, of this commit, is not repeated. So what takes hours can be
  * done in parts.
  */
