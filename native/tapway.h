@@ -136,6 +136,7 @@ struct tw_io {
   unsigned turns; /* counts turns; also says which ready port is read first */
   int32_t near[TW_NEAR], near_count; /* indexes of ports */
   int last_fd;       /* the last frame was sent there */
+  int quiet;         /* looks at the wait set in a row that found nothing, up to a bound (turn.c) */
   int32_t suspects;  /* ports that are suspect */
   bool bad_slot;     /* a receive slot has no room or lies outside the arena */
   bool closed;

@@ -13,10 +13,19 @@
 #include <time.h>
 #include <unistd.h>
 
-/* While ports are near, one of so many looks is at all of them and at the wait set, */
+/* While ports are near, one of so many looks is at all of them, not only at the likely one, and at the wait set. */
 #define LOOK_EVERY 8
-/* and after so many the processor is offered to others: whoever sends the answer may need it. */
+/* After so many looks the processor is offered to others: whoever sends the answer may need it. */
 #define YIELD_EVERY 16
+/*
+ * When the wait set has given nothing for so many looks, near ports are all there is: both are done less often, once in so many looks that
+ * find nothing, and in so many turns.
+ */
+#define QUIET_LOOKS 64
+#define QUIET_EVERY 64
+#define QUIET_TURNS 16
+/* Reading the clock takes a tenth of a look's time. */
+#define CLOCK_EVERY 4
 
 static int32_t clamp(int32_t value, int32_t low, int32_t high)
 {
@@ -117,11 +126,16 @@ static int look(struct tw_io *io, int32_t slots, int timeout_ms)
 {
   if (slots == 0) return look_for_event_fd(io, timeout_ms);
   const int count = epoll_wait(io->epoll, io->events, TW_EVENTS, timeout_ms);
+  if (count > 0) io->quiet = 0;
+  else if (io->quiet < QUIET_LOOKS) io->quiet++;
   return count > 0 ? count : 0; /* EINTR: a turn in which nothing came */
 }
 
-/* Near ports, if there are any, are read; every so many times all of them, and the wait set is asked. Returns the number of events. */
-static int look_near(struct tw_io *io, struct tw_round *r, unsigned times)
+/*
+ * Near ports, if there are any, are read: the likely one, every so many times all of them, and the wait set is asked; one that is quiet
+ * only once in `quiet_every` times. Returns the number of events.
+ */
+static int look_near(struct tw_io *io, struct tw_round *r, unsigned times, unsigned quiet_every)
 {
   if (io->near_count > 0 && r->slots > 0) {
     if (times % LOOK_EVERY != 0) {
@@ -129,6 +143,7 @@ static int look_near(struct tw_io *io, struct tw_round *r, unsigned times)
       return 0;
     }
     tw_near_read(io, r);
+    if (io->quiet == QUIET_LOOKS && times % quiet_every != 0) return 0;
   }
   return look(io, r->slots, 0);
 }
@@ -136,12 +151,11 @@ static int look_near(struct tw_io *io, struct tw_round *r, unsigned times)
 static int spin(struct tw_io *io, struct tw_round *r, int32_t spin_us)
 {
   const int64_t end = microseconds() + spin_us;
-  unsigned times = 0;
-  do {
-    const int count = look_near(io, r, ++times);
+  for (unsigned times = 1; times % CLOCK_EVERY != 0 || microseconds() < end; times++) {
+    const int count = look_near(io, r, times, QUIET_EVERY);
     if (count > 0 || r->count > 0) return count;
-    if (times % YIELD_EVERY == 0 && !(r->without & SKIP_YIELD)) sched_yield();
-  } while (microseconds() < end);
+    if (times % (io->quiet == QUIET_LOOKS ? QUIET_EVERY : YIELD_EVERY) == 0 && !(r->without & SKIP_YIELD)) sched_yield();
+  }
   return 0;
 }
 
@@ -155,7 +169,7 @@ static int wait_ready(struct tw_io *io, struct tw_round *r, int32_t spin_us, int
   const int32_t timeout_ms = asked < 0 || asked > TW_MAX_WAIT_MS ? TW_MAX_WAIT_MS : asked;
   *slept = 0;
   if (spin_us == 0 && r->slots > 0) tw_near_end(io, r);
-  int count = look_near(io, r, io->turns);
+  int count = look_near(io, r, io->turns, QUIET_TURNS);
   if (count > 0 || r->count > 0 || timeout_ms == 0) return count;
   if (spin_us > 0) count = spin(io, r, spin_us < timeout_ms * 1000 ? spin_us : timeout_ms * 1000);
   if (count > 0 || r->count > 0) return count;

@@ -25,10 +25,10 @@ const NFT = '/usr/sbin/nft'
 /** How the log says that an address is not known. */
 const MISS = /(vx\d+): no (?:entry for|neighbour) ([0-9a-f.:]+)(?=[ ,])/g
 /**
- * Turns of the data plane to wait for: what it reads in one it has sent, and been asked for, by the next; and of eight turns in which ports that are
+ * Turns of the data plane to wait for: what it reads in one it has sent, and been asked for, by the next; and of sixteen turns in which ports that are
  * near have something, one reads the others (native/turn.c).
  */
-const TURNS = 10
+const TURNS = 18
 
 const vxlanKeys = (t: Tunnel, i: number): Record<string, unknown> => {
   const { neighbors, ...rest } = t
