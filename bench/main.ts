@@ -29,6 +29,7 @@ const say = (line: string): void => {
 /** What sends and receives. */
 const compilePrograms = (): void => {
   for (const name of ['udpflood', 'udpsink', 'pingflood', 'broadcast']) compile(ROOT, `${name}.c`, name)
+  compile(ROOT, 'line.c', 'line', '-pthread')
 }
 
 /** Names of namespaces and instances are machine-wide: never beside somebody else's. */

@@ -38,8 +38,14 @@ const singleRows = (rows: readonly Single[]): string[][] =>
 
 const RUNS_HEAD = ['what', 'unit', 'side', 'every run']
 const runsRows = ({ paired, singles }: Results): string[][] => [
-  ...paired.flatMap((r) => [[sideText(r, 'kernel'), r.kernel] as const, [sideText(r, 'tapway'), r.tapway] as const, ...(r.others ?? []).map((o) => [o.name, o.runs] as const)]
-    .map(([side, runs]) => [`${r.scenario}, ${r.what}, ${r.poll}`, r.unit, side, runs.join(' ')])),
+  ...paired.flatMap((r) => {
+    const what = `${r.scenario}, ${r.what}, ${r.poll}`
+    const sides = [[sideText(r, 'kernel'), r.kernel] as const, [sideText(r, 'tapway'), r.tapway] as const, ...(r.others ?? []).map((o) => [o.name, o.runs] as const)]
+    return [
+      ...sides.map(([side, runs]) => [what, r.unit, side, runs.join(' ')]),
+      ...(r.lines === undefined ? [] : [[what, 'ns', 'a cache line there and back', r.lines.join(' ')]])
+    ]
+  }),
   ...singles.filter((r) => r.runs.length > 1 && r.runs.length < 20).map((r) => [`${r.group}, ${r.what}`, r.unit, 'tapway', r.runs.join(' ')])
 ]
 

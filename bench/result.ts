@@ -38,6 +38,8 @@ export interface Paired {
   goal?: Goal
   met?: boolean
   others?: Other[]
+  /** Round trips: beside each run of Tapway, nanoseconds that a cache line took from one processor to another and back. */
+  lines?: number[]
   /** Processor seconds by who took them, medians of the runs, by side: of the whole machine, of the switch, of the programs in the hosts. */
   cpu?: Record<string, Record<string, number>>
 }

@@ -13,6 +13,7 @@ const TCP_PORT = 5201
 const UDP_PORT = 9000
 const FLOOD = fileURLToPath(new URL('../native/udpflood', import.meta.url))
 const PINGFLOOD = fileURLToPath(new URL('../native/pingflood', import.meta.url))
+const LINE = fileURLToPath(new URL('../native/line', import.meta.url))
 const SINK = fileURLToPath(new URL('../native/udpsink', import.meta.url))
 
 /**
@@ -144,3 +145,9 @@ export const roundTrip = async (side: Side, count: number, seconds: number): Pro
   const times = /= ([\d.]+)\/([\d.]+)\//.exec(said)
   return { 'µs': mean, 'µs at least': least, ...cpu, replies: received, ...(times === null ? {} : { 'µs as ping -f says': Number(times[2]) * 1000 }) }
 }
+
+/**
+ * Nanoseconds that a cache line takes from one processor to another and back; undefined with one processor. The host of a virtual machine may move its
+ * processors to where they share a cache, or do not: a round trip between two threads takes longer then, one in the client's own thread does not.
+ */
+export const cacheLine = async (): Promise<number | undefined> => (JSON.parse(await run([LINE])) as { ns?: number }).ns

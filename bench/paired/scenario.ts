@@ -9,7 +9,7 @@ import { median, rounded } from '../statistics.js'
 import { scope } from './command.js'
 import { machineSeconds } from './cpu.js'
 import { createKernelSide } from './kernel.js'
-import { CPU_SECONDS, OF_THESE, roundTrip, tcp, udp, type Figures } from './measures.js'
+import { cacheLine, CPU_SECONDS, OF_THESE, roundTrip, tcp, udp, type Figures } from './measures.js'
 import { createOtherSide } from './others.js'
 import { createPolicySide, isPolicy } from './policy.js'
 import type { OtherSide, Scenario, Side } from './side.js'
@@ -119,6 +119,7 @@ const series = async (
 ): Promise<Series[]> => {
   const seen: Seen = {}
   const background: number[] = []
+  const lines: number[] = []
   const runs = measure === 'rtt' ? o.runs * SHORT_RUNS : o.runs
   for (let i = 1; i <= runs; i++) {
     for (const side of sides) {
@@ -128,9 +129,12 @@ const series = async (
       const figures = await once(measure, side, o.seconds)
       side.pause()
       ;(seen[side.name] ??= []).push(figures)
+      const line = measure === 'rtt' && side.name === 'tapway' ? await cacheLine() : undefined
+      if (line !== undefined) lines.push(rounded(line))
       const text = Object.entries(figures).map(([name, value]) => `${rounded(value)} ${name}`).join(', ')
       const noise = others > QUIET_PERCENT ? ` (others used ${Math.round(others)} % of the machine)` : ''
-      o.say(`${scenario} ${measure} ${poll} ${i}/${runs} ${side.name}: ${text}${noise}`)
+      const far = line === undefined ? '' : `, a cache line there and back ${rounded(line)} ns`
+      o.say(`${scenario} ${measure} ${poll} ${i}/${runs} ${side.name}: ${text}${far}${noise}`)
     }
   }
   const values = (side: Side['name'], name: string): number[] => seen[side]!.map((f) => f[name]!)
@@ -143,7 +147,9 @@ const series = async (
       other(side.name, side.version ?? '', values(side.name, name), row.tapwayMedian))
     return { ...row, ...(base === 'plain' ? { base } : {}), ...(others.length === 0 ? {} : { others }), background: rounded(median(background)) }
   }
-  const first: Series = { ...of(unit, goalOf(scenario, measure, poll)), cpu: cpuOf(seen), details: seen }
+  const first: Series = {
+    ...of(unit, goalOf(scenario, measure, poll)), ...(lines.length === 0 ? {} : { lines }), cpu: cpuOf(seen), details: seen
+  }
   return [first, ...byCpu.map((name) => of(name, cpuGoalOf(scenario, measure)))]
 }
 
