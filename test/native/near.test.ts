@@ -131,6 +131,38 @@ for (const [mode, without] of [['', 0], [', left out', SKIP_NEAR]] as const) {
     for (const { fd } of ports) closeSync(fd)
   })
 
+  test(`the wait set is asked also when it has been quiet for long${mode}`, (t) => {
+    const { io, turn } = setUp(without)
+    const [near, late] = [fifo(), fifo()]
+    io.addPort(1, near.fd, PORT_FILE, 0)
+    io.addPort(2, late.fd, PORT_FILE, 0)
+    const turnsUntilLate = (): number => {
+      for (let turns = 1; ; turns++) {
+        near.write(1)
+        if (turn(true).some(([tag]) => tag === 2)) return turns
+        if (turns > 100) return Infinity
+      }
+    }
+    for (let round = 0; round < 3; round++) {
+      for (let i = 0; i < 1500; i++) {
+        near.write(1)
+        t.deepEqual(turn(true), [[1, 1]])
+      }
+      late.write(1)
+      const quiet = turnsUntilLate()
+      t.true(quiet <= 16, `${quiet} turns`)
+      turn(true) // it is near now: back to the set with both
+      t.deepEqual(turn(false), [])
+      near.write(2)
+      t.deepEqual(turn(true), [[1, 2]])
+      late.write(2)
+      t.deepEqual(turn(true), [[2, 2]], 'nothing else comes: it is found before the thread sleeps')
+      t.deepEqual(turn(false), [])
+    }
+    io.close()
+    for (const { fd } of [near, late]) closeSync(fd)
+  })
+
   test(`a port that ends, or is removed, and one in its place${mode}`, (t) => {
     const { io, turn } = setUp(without)
     const { path, fd, write } = fifo()
