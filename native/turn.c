@@ -19,7 +19,7 @@
 #define YIELD_EVERY 16
 /*
  * When the wait set has given nothing for so many looks, near ports are all there is: both are done less often, once in so many looks that
- * find nothing, and in so many turns.
+ * find nothing, and in so many turns (multiples of LOOK_EVERY).
  */
 #define QUIET_LOOKS 64
 #define QUIET_EVERY 64

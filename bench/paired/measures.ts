@@ -146,8 +146,14 @@ export const roundTrip = async (side: Side, count: number, seconds: number): Pro
   return { 'µs': mean, 'µs at least': least, ...cpu, replies: received, ...(times === null ? {} : { 'µs as ping -f says': Number(times[2]) * 1000 }) }
 }
 
+/** A figure that stands beside round trips of Tapway. */
+export const LINE_NS = 'ns for a cache line there and back'
+
 /**
- * Nanoseconds that a cache line takes from one processor to another and back; undefined with one processor. The host of a virtual machine may move its
- * processors to where they share a cache, or do not: a round trip between two threads takes longer then, one in the client's own thread does not.
+ * How long a cache line takes from one processor to another and back; no figure with one processor. The host of a virtual machine may move its
+ * processors to where they share no cache: a round trip between two threads takes longer then, one in the client's own thread does not.
  */
-export const cacheLine = async (): Promise<number | undefined> => (JSON.parse(await run([LINE])) as { ns?: number }).ns
+export const cacheLine = async (): Promise<Figures> => {
+  const { ns } = JSON.parse(await run([LINE])) as { ns?: number }
+  return ns === undefined ? {} : { [LINE_NS]: ns }
+}

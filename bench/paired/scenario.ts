@@ -9,7 +9,7 @@ import { median, rounded } from '../statistics.js'
 import { scope } from './command.js'
 import { machineSeconds } from './cpu.js'
 import { createKernelSide } from './kernel.js'
-import { cacheLine, CPU_SECONDS, OF_THESE, roundTrip, tcp, udp, type Figures } from './measures.js'
+import { cacheLine, CPU_SECONDS, LINE_NS, OF_THESE, roundTrip, tcp, udp, type Figures } from './measures.js'
 import { createOtherSide } from './others.js'
 import { createPolicySide, isPolicy } from './policy.js'
 import type { OtherSide, Scenario, Side } from './side.js'
@@ -119,7 +119,6 @@ const series = async (
 ): Promise<Series[]> => {
   const seen: Seen = {}
   const background: number[] = []
-  const lines: number[] = []
   const runs = measure === 'rtt' ? o.runs * SHORT_RUNS : o.runs
   for (let i = 1; i <= runs; i++) {
     for (const side of sides) {
@@ -128,13 +127,11 @@ const series = async (
       side.resume()
       const figures = await once(measure, side, o.seconds)
       side.pause()
+      if (measure === 'rtt' && side.name === 'tapway') Object.assign(figures, await cacheLine())
       ;(seen[side.name] ??= []).push(figures)
-      const line = measure === 'rtt' && side.name === 'tapway' ? await cacheLine() : undefined
-      if (line !== undefined) lines.push(rounded(line))
       const text = Object.entries(figures).map(([name, value]) => `${rounded(value)} ${name}`).join(', ')
       const noise = others > QUIET_PERCENT ? ` (others used ${Math.round(others)} % of the machine)` : ''
-      const far = line === undefined ? '' : `, a cache line there and back ${rounded(line)} ns`
-      o.say(`${scenario} ${measure} ${poll} ${i}/${runs} ${side.name}: ${text}${far}${noise}`)
+      o.say(`${scenario} ${measure} ${poll} ${i}/${runs} ${side.name}: ${text}${noise}`)
     }
   }
   const values = (side: Side['name'], name: string): number[] => seen[side]!.map((f) => f[name]!)
@@ -147,9 +144,8 @@ const series = async (
       other(side.name, side.version ?? '', values(side.name, name), row.tapwayMedian))
     return { ...row, ...(base === 'plain' ? { base } : {}), ...(others.length === 0 ? {} : { others }), background: rounded(median(background)) }
   }
-  const first: Series = {
-    ...of(unit, goalOf(scenario, measure, poll)), ...(lines.length === 0 ? {} : { lines }), cpu: cpuOf(seen), details: seen
-  }
+  const lines = seen['tapway']![0]![LINE_NS] === undefined ? {} : { lines: values('tapway', LINE_NS).map(rounded) }
+  const first: Series = { ...of(unit, goalOf(scenario, measure, poll)), ...lines, cpu: cpuOf(seen), details: seen }
   return [first, ...byCpu.map((name) => of(name, cpuGoalOf(scenario, measure)))]
 }
 
