@@ -13,6 +13,7 @@
 void tw_io_close_fds(struct tw_io *io)
 {
   io->closed = true;
+  tw_spread_end(io);
   if (io->epoll >= 0) close(io->epoll);
   io->epoll = -1;
 }

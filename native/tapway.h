@@ -63,7 +63,7 @@ typedef bool (*tw_work)(void *arg, struct tw_failure *failure);
  */
 bool tw_in_netns(int netns, tw_work work, void *arg, struct tw_failure *failure);
 
-/* ---- an I/O context (io.c, turn.c, near.c, udp.c, packet.c, sum.c) ---- */
+/* ---- an I/O context (io.c, turn.c, spread.c, near.c, udp.c, packet.c, sum.c) ---- */
 
 /* Layout of the arrays: docstrings in src/native.ts, which has the same numbers. */
 enum {
@@ -72,7 +72,7 @@ enum {
   CTL_WITHOUT = 16, CTL_WORDS
 };
 /* Bits of CTL_WITHOUT: what is not to be done. */
-enum { SKIP_YIELD = 1, SKIP_BURSTS = 2, SKIP_RECEIVE_BATCH = 4, SKIP_NEAR = 8 };
+enum { SKIP_YIELD = 1, SKIP_BURSTS = 2, SKIP_RECEIVE_BATCH = 4, SKIP_NEAR = 8, SKIP_SPREAD = 16 };
 enum { TX_KIND = 0, TX_FD, TX_AT, TX_LENGTH, TX_GSO, TX_ADDRESS, TX_TTL_TOS, TX_ERRNO, TX_STRIDE };
 enum { TX_WRITE = 0, TX_WRITEV = 1, TX_SENDMSG = 2 };
 enum { RX_TAG = 0, RX_SLOT, RX_LENGTH, RX_FLAGS, RX_STRIDE = 4 };
@@ -125,6 +125,8 @@ struct tw_words {
   napi_ref reference;
 };
 
+struct tw_spread; /* spread.c */
+
 struct tw_io {
   uint8_t *arena;
   size_t arena_length;
@@ -141,6 +143,8 @@ struct tw_io {
   bool bad_slot;     /* a receive slot has no room or lies outside the arena */
   bool closed;
   int references;    /* functions that JavaScript may still call */
+  struct tw_spread *spread; /* NULL before the first flood */
+  bool alone;        /* no helper can be had for floods */
   struct tw_env *state;
   struct tw_io *next;
   struct epoll_event events[TW_EVENTS];
@@ -183,6 +187,12 @@ void tw_port_gone(struct tw_io *io, struct tw_port *port);
 int tw_gather(const struct tw_io *io, int32_t first, int32_t count, int32_t most, struct iovec *parts, size_t *total);
 /* A tx entry of kind TX_SENDMSG: 0 or an errno. */
 int tw_send_message(struct tw_io *io, const int32_t *entry);
+/* Any tx entry: 0 or an errno. A device that took less than the whole frame did not take the frame: EMSGSIZE. */
+int tw_send_entry(struct tw_io *io, const int32_t *entry);
+/* Sends the first `count` tx entries together with a helper thread, results in their TX_ERRNO; false, with nothing sent, when that does not pay. */
+bool tw_spread(struct tw_io *io, int32_t count);
+/* The helper, if there is one, ends. */
+void tw_spread_end(struct tw_io *io);
 /*
  * One recvmmsg into free slots, as many as the limits and `left` allow (`asked`). Each message begins `before` bytes before its
  * slot; with `named` the sender's address is put before that. Returns their number, 0 when there was no room, or -errno.

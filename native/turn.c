@@ -77,8 +77,7 @@ static ssize_t write_now(int fd, const void *at, size_t length)
   return syscall(SYS_write, fd, at, length);
 }
 
-/* Returns 0 or the errno. A device that took less than the whole frame did not take the frame: EMSGSIZE. */
-static int send_entry(struct tw_io *io, const int32_t *entry)
+int tw_send_entry(struct tw_io *io, const int32_t *entry)
 {
   const int fd = entry[TX_FD];
   const int32_t at = entry[TX_AT], length = entry[TX_LENGTH];
@@ -90,15 +89,16 @@ static int send_entry(struct tw_io *io, const int32_t *entry)
   return sent == length ? 0 : sent < 0 ? errno : EMSGSIZE;
 }
 
-static int32_t send_all(struct tw_io *io)
+static int32_t send_all(struct tw_io *io, int32_t without)
 {
   const int32_t count = clamp(io->control.at[CTL_TX_COUNT], 0, io->tx.length / TX_STRIDE);
+  const bool sent = !(without & SKIP_SPREAD) && tw_spread(io, count);
   int32_t failed = 0;
   int32_t *entry = io->tx.at;
   for (int32_t i = 0; i < count; i++, entry += TX_STRIDE) {
-    const int error = send_entry(io, entry);
+    if (!sent) entry[TX_ERRNO] = tw_send_entry(io, entry);
     io->last_fd = entry[TX_FD];
-    entry[TX_ERRNO] = error;
+    const int error = entry[TX_ERRNO];
     if (error == 0) continue;
     failed++;
     if (error == ENETDOWN || error == ENXIO) tw_suspect(io, entry[TX_FD]);
@@ -278,7 +278,7 @@ int32_t tw_turn(struct tw_io *io)
   const bool enters = spin_us > 0 && !(r.without & SKIP_NEAR);
   int32_t slept, woken = 0;
   io->turns++;
-  control[CTL_TX_FAILED] = send_all(io);
+  control[CTL_TX_FAILED] = send_all(io, r.without);
   const int count = wait_ready(io, &r, spin_us, &slept);
   /* The kernel moves a level-triggered port to the end of its list, but within one batch somebody is always first. */
   const unsigned first = count > 0 ? io->turns % (unsigned)count : 0;

@@ -28,8 +28,10 @@ export const SKIP_YIELD = 1
 export const SKIP_BURSTS = 2
 /** receive several datagrams by one system call, */
 export const SKIP_RECEIVE_BATCH = 4
-/** read ports that gave something a moment ago, while polling, without asking whether they are ready. */
+/** read ports that gave something a moment ago, while polling, without asking whether they are ready, */
 export const SKIP_NEAR = 8
+/** send many frames for many ports with the help of another thread. */
+export const SKIP_SPREAD = 16
 
 /** What a port is, which says how it is read: a TAP (or anything else that read() takes frames from). */
 export const PORT_FILE = 0

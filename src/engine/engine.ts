@@ -16,7 +16,7 @@ import type { Without } from '../optimisations.js'
 import { createOutput } from '../port/output.js'
 import {
   createRings, CTL_RX_COUNT, CTL_RX_SLOTS, CTL_SPIN_US, CTL_TIMEOUT_MS, CTL_TX_COUNT, CTL_TX_FAILED, CTL_WITHOUT, CTL_WOKEN, RX_STRIDE,
-  SKIP_BURSTS, SKIP_NEAR, SKIP_RECEIVE_BATCH, SKIP_YIELD, SOCKET_TAGS, TX_SENDMSG, TX_STRIDE, type Io, type Rings
+  SKIP_BURSTS, SKIP_NEAR, SKIP_RECEIVE_BATCH, SKIP_SPREAD, SKIP_YIELD, SOCKET_TAGS, TX_SENDMSG, TX_STRIDE, type Io, type Rings
 } from '../port/rings.js'
 import { TX_QUEUE_FULL } from '../reason.js'
 import { createDenials } from '../table/denials.js'
@@ -98,7 +98,8 @@ export const createEngine = (options: EngineOptions) => {
   const clock = { now: readClock(), second: 0 }
   const { control, rx, rxSlotIds, tx, txPacket, txPort } = rings
   control[CTL_WITHOUT] = (without.includes('yield') ? SKIP_YIELD : 0) | (without.includes('bursts') ? SKIP_BURSTS : 0) |
-    (without.includes('receive-batch') ? SKIP_RECEIVE_BATCH : 0) | (without.includes('near-ports') ? SKIP_NEAR : 0)
+    (without.includes('receive-batch') ? SKIP_RECEIVE_BATCH : 0) | (without.includes('near-ports') ? SKIP_NEAR : 0) |
+    (without.includes('spread') ? SKIP_SPREAD : 0)
   const { counters, state, app, layer3: interfaceOf } = ports
   const { length, start, next, bytes } = packets
 
