@@ -26,7 +26,7 @@ const SUITES = {
   // Running instances, beside the kernel's vxlan
   vxlan: ['dist/test/vxlan/**/*.test.js'],
   // Running instances, with traffic of the kernel's own and beside its packet filter
-  system: ['traffic', 'uplink', 'underlay', 'device-port', 'policy', 'policy-kernel'].map((name) => `dist/test/system/${name}.test.js`)
+  system: ['traffic', 'uplink', 'underlay', 'device-port', 'policy', 'policy-kernel', 'flood'].map((name) => `dist/test/system/${name}.test.js`)
 }
 
 /** Where an optimisation is in force: that of the kernel suite has no offloads and no tunnels, and none of the first two does I/O. */
