@@ -37,10 +37,15 @@ void tw_near_enter(struct tw_io *io, struct tw_port *port)
   io->near[io->near_count++] = (int32_t)(port - io->ports);
 }
 
-void tw_near_forget(struct tw_io *io, struct tw_port *port)
+static void forget(struct tw_io *io, struct tw_port *port, struct tw_round *r)
 {
   for (int32_t place = io->near_count - 1; place >= 0; place--)
-    if (&io->ports[io->near[place]] == port) leave(io, place, NULL);
+    if (&io->ports[io->near[place]] == port) leave(io, place, r);
+}
+
+void tw_near_forget(struct tw_io *io, struct tw_port *port)
+{
+  forget(io, port, NULL);
 }
 
 void tw_near_end(struct tw_io *io, struct tw_round *r)
@@ -76,8 +81,16 @@ void tw_near_read_likely(struct tw_io *io, struct tw_round *r)
   if (!read_one(io, &io->ports[io->near[place]], r)) leave(io, place, r);
 }
 
+/* Each time another one is the first: it may leave nothing to the others. */
 void tw_near_read(struct tw_io *io, struct tw_round *r)
 {
-  for (int32_t place = io->near_count - 1; place >= 0; place--)
-    if (!read_one(io, &io->ports[io->near[place]], r)) leave(io, place, r);
+  const int32_t count = io->near_count;
+  if (r->slot >= r->slots) return; /* and who is the first next time does not depend on it */
+  const unsigned first = io->near_reads++;
+  int32_t ports[TW_NEAR];
+  for (int32_t i = 0; i < count; i++) ports[i] = io->near[(first + (unsigned)i) % (unsigned)count];
+  for (int32_t i = 0; i < count && r->slot < r->slots; i++) {
+    struct tw_port *port = &io->ports[ports[i]];
+    if (!read_one(io, port, r)) forget(io, port, r);
+  }
 }

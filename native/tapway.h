@@ -135,7 +135,9 @@ struct tw_io {
   int epoll, event_fd;
   struct tw_port *ports;
   size_t port_count, port_capacity;
-  unsigned turns; /* counts turns; also says which ready port is read first */
+  unsigned turns;      /* counts turns, */
+  unsigned looks;      /* looks at the wait set, which say which ready port is read first, */
+  unsigned near_reads; /* and readings of all near ports, which do so of these */
   int32_t near[TW_NEAR], near_count; /* indexes of ports */
   int last_fd;       /* the last frame was sent there */
   int quiet;         /* looks at the wait set in a row that found nothing, up to a bound (turn.c) */

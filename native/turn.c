@@ -24,6 +24,8 @@
 #define QUIET_LOOKS 64
 #define QUIET_EVERY 64
 #define QUIET_TURNS 16
+/* Golden ratio of 2^32: looks in a row, times this, are spread; by their number alone every other one would find the same port first. */
+#define SPREADING 0x9e3779b1u
 /* Reading the clock takes a tenth of a look's time. */
 #define CLOCK_EVERY 4
 
@@ -126,9 +128,24 @@ static int look(struct tw_io *io, int32_t slots, int timeout_ms)
 {
   if (slots == 0) return look_for_event_fd(io, timeout_ms);
   const int count = epoll_wait(io->epoll, io->events, TW_EVENTS, timeout_ms);
+  io->looks++;
   if (count > 0) io->quiet = 0;
   else if (io->quiet < QUIET_LOOKS) io->quiet++;
   return count > 0 ? count : 0; /* EINTR: a turn in which nothing came */
+}
+
+/*
+ * Half of what a turn may take is kept for the ports of the wait set, however much near ports have; of a single slot, every other turn's. So near
+ * ports may go on filling all that they get.
+ */
+static void read_near_and_keep(struct tw_io *io, struct tw_round *r)
+{
+  const int32_t slots = r->slots, bytes = r->byte_budget;
+  r->slots -= slots > 1 ? slots / 2 : (int32_t)(io->looks % 2);
+  r->byte_budget /= 2;
+  tw_near_read(io, r);
+  r->slots = slots;
+  r->byte_budget = bytes;
 }
 
 /*
@@ -142,8 +159,11 @@ static int look_near(struct tw_io *io, struct tw_round *r, unsigned times, unsig
       tw_near_read_likely(io, r);
       return 0;
     }
-    tw_near_read(io, r);
-    if (io->quiet == QUIET_LOOKS && times % quiet_every != 0) return 0;
+    if (io->quiet == QUIET_LOOKS && times % quiet_every != 0) {
+      tw_near_read(io, r);
+      return 0;
+    }
+    read_near_and_keep(io, r);
   }
   return look(io, r->slots, 0);
 }
@@ -281,7 +301,7 @@ int32_t tw_turn(struct tw_io *io)
   control[CTL_TX_FAILED] = send_all(io, r.without);
   const int count = wait_ready(io, &r, spin_us, &slept);
   /* The kernel moves a level-triggered port to the end of its list, but within one batch somebody is always first. */
-  const unsigned first = count > 0 ? io->turns % (unsigned)count : 0;
+  const unsigned first = count > 0 ? (io->looks * SPREADING >> 16) % (unsigned)count : 0;
   for (int k = 0; k < count; k++) {
     const struct epoll_event *event = &io->events[(first + (unsigned)k) % (unsigned)count];
     if (event->data.u64 == UINT64_MAX) {

@@ -131,6 +131,40 @@ for (const [mode, without] of [['', 0], [', left out', SKIP_NEAR]] as const) {
     for (const { fd } of ports) closeSync(fd)
   })
 
+  for (const slots of [1, 2, 8]) {
+    test(`what fills all ${slots} slots again and again, from several ports, leaves a turn to each of them and to others${mode}`, (t) => {
+      const { io, turn } = setUp(without)
+      const ports = Array.from({ length: 6 }, fifo)
+      ports.forEach(({ fd }, i) => io.addPort(i, fd, PORT_FILE, 0))
+      // A frame is what a slot has room for; the last port has one byte now and then
+      const full = new Uint8Array(2048 * 8)
+      const last = ports.length - 1
+      for (let flooding = 1; flooding <= last; flooding++) {
+        const until = (tag: number): number => {
+          for (let turns = 1; turns <= 200; turns++) {
+            for (const { fd } of ports.slice(0, flooding)) {
+              try {
+                writeSync(fd, full)
+              } catch {
+                // has enough of it
+              }
+            }
+            if (turn(true, 1, slots).some(([from]) => from === tag)) return turns
+          }
+          return Infinity
+        }
+        for (let round = 0; round < 40; round++) {
+          const tag = round % 2 === 0 ? last : (round >> 1) % flooding
+          if (tag === last) ports[last]!.write(1)
+          const turns = until(tag)
+          t.true(turns <= 100, `port ${tag}, ${flooding} are full: ${turns} turns`)
+        }
+      }
+      io.close()
+      for (const { fd } of ports) closeSync(fd)
+    })
+  }
+
   test(`the wait set is asked also when it has been quiet for long${mode}`, (t) => {
     const { io, control, turn } = setUp(without)
     const [near, late] = [fifo(), fifo()]
