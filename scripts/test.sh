@@ -1,31 +1,17 @@
 #!/usr/bin/env bash
-# Sets everything up and runs all tests, with namespaces of their own (scripts/isolated.sh). In two halves side by side: in each, one
-# file after the other, mostly waits for something. What the second one says is printed when both are over.
-# Usage: scripts/test.sh [file or pattern of ava ...]    compiled tests, as in dist/test/wire/*.test.js; these one after the other
+# Sets everything up and runs all tests, with namespaces of their own (scripts/isolated.sh).
+# Usage: scripts/test.sh [file or pattern of ava ...]    compiled tests, as dist/test/wire/*.test.js
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/setup.sh test
 
-isolated=(scripts/isolated.sh)
 if [ "$(id -u)" != 0 ]; then
   if [ -n "${CI:-}" ]; then
     echo 'tapway: the tests need root (CAP_NET_ADMIN, CAP_SYS_ADMIN)' >&2
     exit 1
   fi
   echo 'tapway: NOT ROOT: every test with real namespaces is skipped' >&2
-  isolated=()
+  exec npx ava "$@"
 fi
 
-[ $# -eq 0 ] || exec "${isolated[@]}" npx ava "$@"
-
-half='dist/test/{vxlan,guide,lab}/**'
-out=$(mktemp)
-trap '[ -z "${other:-}" ] || kill "$other" 2>/dev/null || true; rm -f "$out"' EXIT
-"${isolated[@]}" npx ava "!$half" >"$out" 2>&1 &
-other=$!
-status=0
-"${isolated[@]}" npx ava "$half" || status=$?
-wait "$other" || status=$?
-other=
-cat "$out"
-exit "$status"
+exec scripts/isolated.sh npx ava "$@"
