@@ -35,7 +35,7 @@ export const OPTIMISATIONS = {
   'receive-batch': 'a system call receives one datagram, or one frame of a device',
   'bursts': 'a port is asked for more until it has nothing',
   'polling': 'the thread sleeps as soon as nothing is there, whatever --poll says',
-  'spread': "the thread sends the many frames of a flood alone",
+  'spread': 'the thread sends the many frames of a flood alone',
   'near-ports': 'while the thread polls, it asks which ports have something before it reads any',
   'yield': 'the thread does not offer its processor to others while it polls',
   'batch-thread': "the thread is none of the scheduler's batch class",

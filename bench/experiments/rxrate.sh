@@ -4,10 +4,7 @@
 # Usage: bench/experiments/rxrate.sh [RUNS [SECONDS]]
 set -euo pipefail
 cd "$(dirname "$0")"
-if [ -z "${RXRATE_ISOLATED:-}" ]; then
-  export RXRATE_ISOLATED=1
-  exec unshare --mount --propagation private bash -euc 'mkdir -p /run/netns; mount -t tmpfs rxrate /run/netns; exec "$@"' bash "./$(basename "$0")" "$@"
-fi
+[ -n "${TAPWAY_TEST_ISOLATED:-}" ] || exec ../../scripts/isolated.sh "./$(basename "$0")" "$@"
 runs=${1:-5} seconds=${2:-2}
 folder=$(mktemp -d)
 trap 'ip netns del rx-a 2>/dev/null || true; ip netns del rx-b 2>/dev/null || true; rm -rf "$folder"' EXIT
@@ -30,14 +27,4 @@ for _ in $(seq "$runs"); do
     ip netns exec rx-b "$folder/rxrate" "$mode" eth0 "$seconds"
     wait
   done
-done | python3 -c '
-import json, statistics, sys
-seen = {}
-for line in sys.stdin:
-    print(line, end="")
-    r = json.loads(line)
-    seen.setdefault(r["mode"], []).append(r)
-for mode, runs in seen.items():
-    kpps, each = (statistics.median(run[key] for run in runs) for key in ("kpps", "nsEach"))
-    print(f"{mode}: median {kpps:.0f} kpps, {each:.0f} ns of its processor a frame")
-'
+done | python3 medians.py

@@ -4,10 +4,7 @@
 # Usage: bench/experiments/txrate.sh [RUNS [SECONDS]]
 set -euo pipefail
 cd "$(dirname "$0")"
-if [ -z "${TXRATE_ISOLATED:-}" ]; then
-  export TXRATE_ISOLATED=1
-  exec unshare --mount --propagation private bash -euc 'mkdir -p /run/netns; mount -t tmpfs txrate /run/netns; exec "$@"' bash "./$(basename "$0")" "$@"
-fi
+[ -n "${TAPWAY_TEST_ISOLATED:-}" ] || exec ../../scripts/isolated.sh "./$(basename "$0")" "$@"
 runs=${1:-5} seconds=${2:-2}
 folder=$(mktemp -d)
 trap 'ip netns del tx-a 2>/dev/null || true; ip netns del tx-b 2>/dev/null || true; rm -rf "$folder"' EXIT
@@ -22,14 +19,4 @@ ip netns exec tx-b tc filter add dev eth0 ingress bpf da skip_hw bytecode '1,6 0
 frame=02000000000102000000000288b5$(printf '00%.0s' $(seq 46))
 for _ in $(seq "$runs"); do
   for mode in write bypass sendmmsg both; do ip netns exec tx-a "$folder/txrate" "$mode" eth0 "$seconds" "$frame"; done
-done | python3 -c '
-import json, statistics, sys
-seen = {}
-for line in sys.stdin:
-    print(line, end="")
-    r = json.loads(line)
-    seen.setdefault(r["mode"], []).append(r)
-for mode, runs in seen.items():
-    kpps, each = (statistics.median(run[key] for run in runs) for key in ("kpps", "nsEach"))
-    print(f"{mode}: median {kpps:.0f} kpps, {each:.0f} ns of its processor a frame")
-'
+done | python3 medians.py
