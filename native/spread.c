@@ -5,8 +5,8 @@
  */
 #include "tapway.h"
 
-#include <pthread.h>
 #include <linux/futex.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -24,9 +24,8 @@
 
 struct tw_spread {
   pthread_t helper;
-  bool helped;          /* there is a helper */
-  _Atomic pid_t thread; /* its thread id, once it runs */
-  int apart_from;       /* the processor that it was told to keep away from */
+  bool helped;    /* there is a helper */
+  int apart_from; /* the processor that it was told to keep away from */
   struct tw_io *io;
   /* By share its first entry, by entry the next one of its share; -1 for none. */
   int32_t first[SHARES + 1];
@@ -63,7 +62,6 @@ static void take_shares(struct tw_spread *s)
 static void *help(void *data)
 {
   struct tw_spread *s = data;
-  atomic_store(&s->thread, (pid_t)syscall(SYS_gettid));
   while (!atomic_load(&s->ends)) {
     const uint32_t seen = atomic_load(&s->rounds);
     take_shares(s);
@@ -84,7 +82,6 @@ static bool start(struct tw_spread *s)
   pthread_attr_t attributes;
   sigset_t all, before;
   if (!processors_of(&processors) || pthread_attr_init(&attributes) != 0) return false;
-  pthread_attr_setaffinity_np(&attributes, sizeof processors, &processors);
   pthread_attr_setstacksize(&attributes, STACK_BYTES);
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -98,11 +95,10 @@ static bool start(struct tw_spread *s)
 static void keep_apart(struct tw_spread *s)
 {
   const int own = sched_getcpu();
-  const pid_t thread = atomic_load(&s->thread);
   cpu_set_t processors;
-  if (own < 0 || own == s->apart_from || thread == 0 || !processors_of(&processors)) return;
+  if (own < 0 || own == s->apart_from || !processors_of(&processors)) return;
   CPU_CLR(own, &processors);
-  if (sched_setaffinity(thread, sizeof processors, &processors) == 0) s->apart_from = own;
+  if (pthread_setaffinity_np(s->helper, sizeof processors, &processors) == 0) s->apart_from = own;
 }
 
 static struct tw_spread *spread_of(struct tw_io *io)
