@@ -14,6 +14,8 @@ void tw_io_close_fds(struct tw_io *io)
 {
   io->closed = true;
   tw_spread_end(io);
+  tw_ring_close(io->ring);
+  io->ring = NULL;
   if (io->epoll >= 0) close(io->epoll);
   io->epoll = -1;
 }
@@ -279,6 +281,7 @@ napi_value tw_create_io(napi_env env, napi_callback_info info)
     io->arena = arena;
     io->event_fd = event_fd;
     tw_note_time(io);
+    io->ring = tw_ring_open();
     done = watch_event_fd(env, io) && napi_create_object(env, &object) == napi_ok && add_functions(env, object, io);
   }
   release_io(env, io);

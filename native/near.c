@@ -61,36 +61,35 @@ static int32_t likely(const struct tw_io *io)
   return 0;
 }
 
-/* False when it is not to be near any more. */
-static bool read_one(struct tw_io *io, struct tw_port *port, struct tw_round *r)
+/* Reads near ports; one that has something else to say than that it is empty, or was empty for long, is not near any more. */
+static void read_near(struct tw_io *io, struct tw_reading *readings, int count, struct tw_round *r)
 {
-  const int32_t before = r->count;
-  errno = EAGAIN;
-  tw_read(io, port, 0, r);
-  if (r->count > before) {
-    r->ready++;
-    port->empty = 0;
-  } else if (errno != EAGAIN) return false;
-  else port->empty++;
-  return port->empty < EMPTY_READS && port->state == PORT_WATCHED;
+  tw_read_files(io, readings, count, r);
+  for (int i = 0; i < count; i++) {
+    struct tw_port *port = readings[i].port;
+    if (readings[i].frames > 0) {
+      r->ready++;
+      port->empty = 0;
+    } else if (readings[i].error == EAGAIN) port->empty++;
+    const bool wrong = readings[i].error != 0 && readings[i].error != EAGAIN;
+    if (wrong || port->empty >= EMPTY_READS || port->state != PORT_WATCHED) forget(io, port, r);
+  }
 }
 
 void tw_near_read_likely(struct tw_io *io, struct tw_round *r)
 {
-  const int32_t place = likely(io);
-  if (!read_one(io, &io->ports[io->near[place]], r)) leave(io, place, r);
+  struct tw_reading reading = { .port = &io->ports[io->near[likely(io)]] };
+  read_near(io, &reading, 1, r);
 }
 
 /* Each time another one is the first: it may leave nothing to the others. */
 void tw_near_read(struct tw_io *io, struct tw_round *r)
 {
-  const int32_t count = io->near_count;
+  const int count = io->near_count;
   if (r->slot >= r->slots) return; /* and who is the first next time does not depend on it */
   const unsigned first = io->near_reads++;
-  int32_t ports[TW_NEAR];
-  for (int32_t i = 0; i < count; i++) ports[i] = io->near[(first + (unsigned)i) % (unsigned)count];
-  for (int32_t i = 0; i < count && r->slot < r->slots; i++) {
-    struct tw_port *port = &io->ports[ports[i]];
-    if (!read_one(io, port, r)) forget(io, port, r);
-  }
+  struct tw_reading readings[TW_NEAR];
+  for (int i = 0; i < count; i++)
+    readings[i] = (struct tw_reading){ .port = &io->ports[io->near[(first + (unsigned)i) % (unsigned)count]] };
+  read_near(io, readings, count, r);
 }

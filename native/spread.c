@@ -27,6 +27,7 @@ struct tw_spread {
   bool helped;    /* there is a helper */
   int apart_from; /* the processor that it was told to keep away from */
   struct tw_io *io;
+  bool by_ring;   /* each of the two uses a ring of its own, where it has one */
   /* By share its first entry, by entry the next one of its share; -1 for none. */
   int32_t first[SHARES + 1];
   int32_t *following;
@@ -41,20 +42,22 @@ static void futex(_Atomic uint32_t *word, int operation, uint32_t value)
   syscall(SYS_futex, word, operation, value, NULL, NULL, 0);
 }
 
-static void send_share(const struct tw_spread *s, int32_t share)
+/* By the ring, if there is one, otherwise by a call for each. */
+static void send_share(const struct tw_spread *s, int32_t share, struct tw_ring *ring)
 {
   for (int32_t i = s->first[share]; i >= 0; i = s->following[i]) {
     int32_t *entry = s->io->tx.at + (size_t)i * TX_STRIDE;
-    entry[TX_ERRNO] = tw_send_entry(s->io, entry);
+    if (ring == NULL || !tw_ring_send(s->io, ring, entry)) entry[TX_ERRNO] = tw_send_entry(s->io, entry);
   }
+  if (ring != NULL && ring->count > 0) tw_ring_go(ring);
 }
 
 /* Sends shares until all are taken. While one that is taken is not done its spreading lasts, so nothing here changes meanwhile. */
-static void take_shares(struct tw_spread *s)
+static void take_shares(struct tw_spread *s, struct tw_ring *ring)
 {
   int32_t share;
   while ((share = atomic_fetch_add(&s->taken, 1)) < SHARES) {
-    send_share(s, share);
+    send_share(s, share, s->by_ring ? ring : NULL);
     atomic_fetch_add(&s->done, 1);
   }
 }
@@ -62,11 +65,13 @@ static void take_shares(struct tw_spread *s)
 static void *help(void *data)
 {
   struct tw_spread *s = data;
+  struct tw_ring *const ring = s->io->ring == NULL ? NULL : tw_ring_open();
   while (!atomic_load(&s->ends)) {
     const uint32_t seen = atomic_load(&s->rounds);
-    take_shares(s);
+    take_shares(s, ring);
     futex(&s->rounds, FUTEX_WAIT_PRIVATE, seen);
   }
+  tw_ring_close(ring);
   return NULL;
 }
 
@@ -130,7 +135,7 @@ static bool share_out(struct tw_spread *s, int32_t count)
   return filled >= LEAST_SHARES;
 }
 
-bool tw_spread(struct tw_io *io, int32_t count)
+bool tw_spread(struct tw_io *io, const struct tw_round *r, int32_t count)
 {
   if (count < LEAST_FRAMES || io->alone) return false;
   struct tw_spread *s = spread_of(io);
@@ -140,12 +145,13 @@ bool tw_spread(struct tw_io *io, int32_t count)
     return false;
   }
   keep_apart(s);
+  s->by_ring = tw_ring_pays(io, r, count / SHARES);
   atomic_store(&s->done, 0);
   atomic_store(&s->taken, 0);
   atomic_fetch_add(&s->rounds, 1);
   futex(&s->rounds, FUTEX_WAKE_PRIVATE, 1);
-  send_share(s, OWN);
-  take_shares(s);
+  send_share(s, OWN, NULL);
+  take_shares(s, io->ring);
   while (atomic_load(&s->done) < SHARES) sched_yield();
   return true;
 }

@@ -63,16 +63,16 @@ typedef bool (*tw_work)(void *arg, struct tw_failure *failure);
  */
 bool tw_in_netns(int netns, tw_work work, void *arg, struct tw_failure *failure);
 
-/* ---- an I/O context (io.c, turn.c, spread.c, near.c, udp.c, packet.c, sum.c) ---- */
+/* ---- an I/O context (io.c, turn.c, read.c, ring.c, spread.c, near.c, udp.c, packet.c, sum.c) ---- */
 
 /* Layout of the arrays: docstrings in src/native.ts, which has the same numbers. */
 enum {
   CTL_TX_COUNT = 0, CTL_TIMEOUT_MS, CTL_SPIN_US, CTL_RX_SLOTS, CTL_PORT_BUDGET, CTL_BYTE_BUDGET, CTL_RX_COUNT,
   CTL_WOKEN, CTL_SLEPT, CTL_TX_FAILED, CTL_EVENTS, CTL_SLOT_BYTES, CTL_GSO_FALLBACKS, CTL_RX_REFUSED, CTL_TIME,
-  CTL_WITHOUT = 16, CTL_WORDS
+  CTL_WITHOUT = 16, CTL_RING_LEAST, CTL_WORDS
 };
 /* Bits of CTL_WITHOUT: what is not to be done. */
-enum { SKIP_YIELD = 1, SKIP_BURSTS = 2, SKIP_RECEIVE_BATCH = 4, SKIP_NEAR = 8, SKIP_SPREAD = 16 };
+enum { SKIP_YIELD = 1, SKIP_BURSTS = 2, SKIP_RECEIVE_BATCH = 4, SKIP_NEAR = 8, SKIP_SPREAD = 16, SKIP_RING = 32 };
 enum { TX_KIND = 0, TX_FD, TX_AT, TX_LENGTH, TX_GSO, TX_ADDRESS, TX_TTL_TOS, TX_ERRNO, TX_STRIDE };
 enum { TX_WRITE = 0, TX_WRITEV = 1, TX_SENDMSG = 2 };
 enum { RX_TAG = 0, RX_SLOT, RX_LENGTH, RX_FLAGS, RX_STRIDE = 4 };
@@ -83,6 +83,9 @@ enum { ADDRESS_WORDS = 8, SUM_WORDS = 3 };
 #define TW_SEND_IOVECS 512 /* of a TX_SENDMSG */
 #define TW_BATCH 16        /* datagrams or frames of one recvmmsg */
 #define TW_NEAR 4          /* ports that are near at once */
+#define TW_READINGS 32     /* ports that are read together */
+#define TW_OPS 256         /* operations of one io_uring_enter; a power of two */
+#define TW_RING_PARTS 1024 /* ranges of their gathered writes; more than one entry may have */
 #define TW_MAX_WAIT_MS 1000 /* a worker that blocks in native code cannot be terminated: never longer */
 
 enum { PORT_FREE = 0, PORT_WATCHED, PORT_GONE };
@@ -98,6 +101,7 @@ struct tw_port {
   unsigned capped; /* the turn in which it ended at `burst` with perhaps more to come */
   bool near;       /* out of the wait set, read while the thread polls */
   int32_t empty;   /* reads in a row, while it was near, that gave nothing */
+  int32_t frame;   /* bytes that a read may be expected to give, by the last frames; 0 when there were none */
   bool suspect;    /* PORT_PACKET: the device was down when last heard of, and may be gone */
 };
 
@@ -125,6 +129,41 @@ struct tw_words {
   napi_ref reference;
 };
 
+/* A read or a write that others are submitted with; its result is as the system call's, or -errno. */
+struct tw_op {
+  uint8_t code; /* IORING_OP_ */
+  bool done;
+  int fd;
+  const void *at;
+  size_t length; /* bytes, or of a gathered write ranges */
+  size_t total;  /* bytes */
+  int32_t *entry; /* the tx entry; NULL for a read */
+  ssize_t result;
+};
+
+/* ring.c; belongs to the thread that opened it */
+struct tw_ring {
+  int fd;
+  int least;  /* so many operations together take less than a call for each; INT_MAX: none do */
+  int count;  /* operations that wait to be submitted */
+  int part_count;
+  unsigned *sq_tail, sq_mask, *cq_head, *cq_tail, cq_mask;
+  struct io_uring_sqe *sqes;
+  const struct io_uring_cqe *cqes;
+  void *map;
+  size_t map_bytes, sqe_bytes;
+  struct tw_op ops[TW_OPS];
+  struct iovec parts[TW_RING_PARTS];
+};
+
+/* A port to be read, and in the end what came of it. */
+struct tw_reading {
+  struct tw_port *port;
+  uint32_t events; /* what epoll said; 0 when it was not asked */
+  int32_t frames;
+  int error; /* EAGAIN: it has been emptied; another one: it is gone, or something is wrong */
+};
+
 struct tw_spread; /* spread.c */
 
 struct tw_io {
@@ -145,6 +184,7 @@ struct tw_io {
   bool bad_slot;     /* a receive slot has no room or lies outside the arena */
   bool closed;
   int references;    /* functions that JavaScript may still call */
+  struct tw_ring *ring; /* NULL where there is no io_uring */
   struct tw_spread *spread; /* NULL before the first flood */
   bool alone;        /* no helper can be had for floods */
   struct tw_env *state;
@@ -173,8 +213,21 @@ void tw_io_close_fds(struct tw_io *io);
 int32_t tw_turn(struct tw_io *io);
 /* Writes the monotonic time in milliseconds to CTL_TIME. */
 void tw_note_time(struct tw_io *io);
-/* Reads a port that is ready by `events`, or may be. */
-void tw_read(struct tw_io *io, struct tw_port *port, uint32_t events, struct tw_round *r);
+/* Reads ports of PORT_FILE, and submits what is queued in the ring. */
+void tw_read_files(struct tw_io *io, struct tw_reading *readings, int count, struct tw_round *r);
+/* Reads a port of another kind. */
+void tw_read_socket(struct tw_io *io, struct tw_port *port, uint32_t events, struct tw_round *r);
+/* A ring of the calling thread, or NULL. */
+struct tw_ring *tw_ring_open(void);
+void tw_ring_close(struct tw_ring *ring);
+/* Whether so many more operations are to be submitted together; always, when others wait. */
+bool tw_ring_pays(const struct tw_io *io, const struct tw_round *r, int count);
+/* Queues a tx entry; its TX_ERRNO is valid after tw_ring_go. False when it is none for a ring, or wrong. */
+bool tw_ring_send(struct tw_io *io, struct tw_ring *ring, int32_t *entry);
+/* Queues a read; there is room for it. */
+void tw_ring_read(struct tw_ring *ring, int fd, void *at, size_t length);
+/* Submits what is queued: done, by the order of queueing, when it returns. */
+void tw_ring_go(struct tw_ring *ring);
 /* Makes a port near that has just given something, if there is room for one more. */
 void tw_near_enter(struct tw_io *io, struct tw_port *port);
 /* Makes one port, or all, watched again. */
@@ -192,7 +245,7 @@ int tw_send_message(struct tw_io *io, const int32_t *entry);
 /* Any tx entry: 0 or an errno. A device that took less than the whole frame did not take the frame: EMSGSIZE. */
 int tw_send_entry(struct tw_io *io, const int32_t *entry);
 /* Sends the first `count` tx entries together with a helper thread, results in their TX_ERRNO; false, with nothing sent, when that does not pay. */
-bool tw_spread(struct tw_io *io, int32_t count);
+bool tw_spread(struct tw_io *io, const struct tw_round *r, int32_t count);
 /* The helper, if there is one, ends. */
 void tw_spread_end(struct tw_io *io);
 /*

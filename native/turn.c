@@ -65,15 +65,7 @@ static int send_gathered(const struct tw_io *io, int fd, int32_t first, int32_t 
   return sent == (ssize_t)total ? 0 : sent < 0 ? errno : EMSGSIZE;
 }
 
-/*
- * read(2) and write(2) themselves: in a process with threads, those of the C library are cancellation points, which costs more than
- * the rest of what they do.
- */
-static ssize_t read_now(int fd, void *at, size_t length)
-{
-  return syscall(SYS_read, fd, at, length);
-}
-
+/* write(2) itself: in a process with threads, that of the C library is a cancellation point, which costs more than the rest of what it does. */
 static ssize_t write_now(int fd, const void *at, size_t length)
 {
   return syscall(SYS_write, fd, at, length);
@@ -91,21 +83,40 @@ int tw_send_entry(struct tw_io *io, const int32_t *entry)
   return sent == length ? 0 : sent < 0 ? errno : EMSGSIZE;
 }
 
-static int32_t send_all(struct tw_io *io, int32_t without)
+/*
+ * Sends what is queued, but what the ring has: that goes with the reads that follow, or before anybody waits. Ports that are near will be read at
+ * once, so their reads count.
+ */
+static int32_t send_all(struct tw_io *io, const struct tw_round *r)
 {
   const int32_t count = clamp(io->control.at[CTL_TX_COUNT], 0, io->tx.length / TX_STRIDE);
-  const bool sent = !(without & SKIP_SPREAD) && tw_spread(io, count);
-  int32_t failed = 0;
+  if (count == 0) return 0;
+  io->last_fd = io->tx.at[(size_t)(count - 1) * TX_STRIDE + TX_FD];
+  if (!(r->without & SKIP_SPREAD) && tw_spread(io, r, count)) return count;
+  const bool by_ring = tw_ring_pays(io, r, count + (r->slots > 0 ? io->near_count : 0));
   int32_t *entry = io->tx.at;
+  for (int32_t i = 0; i < count; i++, entry += TX_STRIDE)
+    if (!by_ring || !tw_ring_send(io, io->ring, entry)) entry[TX_ERRNO] = tw_send_entry(io, entry);
+  return count;
+}
+
+/* The results of what was sent: how many failed, and devices that may be gone. */
+static int32_t count_failed(struct tw_io *io, int32_t count)
+{
+  int32_t failed = 0;
+  const int32_t *entry = io->tx.at;
   for (int32_t i = 0; i < count; i++, entry += TX_STRIDE) {
-    if (!sent) entry[TX_ERRNO] = tw_send_entry(io, entry);
-    io->last_fd = entry[TX_FD];
     const int error = entry[TX_ERRNO];
     if (error == 0) continue;
     failed++;
     if (error == ENETDOWN || error == ENXIO) tw_suspect(io, entry[TX_FD]);
   }
   return failed;
+}
+
+static void submit(struct tw_io *io)
+{
+  if (io->ring != NULL && io->ring->count > 0) tw_ring_go(io->ring);
 }
 
 static int64_t microseconds(void)
@@ -126,6 +137,7 @@ static int look_for_event_fd(struct tw_io *io, int timeout_ms)
 
 static int look(struct tw_io *io, int32_t slots, int timeout_ms)
 {
+  submit(io);
   if (slots == 0) return look_for_event_fd(io, timeout_ms);
   const int count = epoll_wait(io->epoll, io->events, TW_EVENTS, timeout_ms);
   io->looks++;
@@ -199,75 +211,6 @@ static int wait_ready(struct tw_io *io, struct tw_round *r, int32_t spin_us, int
   return look(io, r->slots, timeout_ms);
 }
 
-/*
- * Why a port that gave nothing must leave the wait set, or 0 if it may stay. A device that was deleted keeps its descriptor
- * in an error state for ever: EPOLLERR each time, and EFAULT, then EBADFD from read (tun.c). Between the two, read may still
- * say EAGAIN.
- */
-static int why_gone(ssize_t got, uint32_t events, bool first)
-{
-  if (got >= 0) return EIO; /* end of file, or less than the header */
-  if (errno != EAGAIN && errno != EINTR) return errno;
-  return first && (events & (EPOLLERR | EPOLLHUP)) ? ENODEV : 0;
-}
-
-/*
- * How many frames to read. Asking a port that has been emptied costs a system call for nothing, so it is read as often as it
- * gave frames the last time; when it turns out to have had more, twice as often the next time. Level-triggered
- * readiness brings it back at once, so nothing is late.
- */
-static int32_t burst_of(const struct tw_io *io, struct tw_port *port, int32_t budget)
-{
-  if (port->burst == 0) return budget;
-  if (port->capped + 1 == io->turns && port->burst < budget) port->burst *= 2;
-  return port->burst < budget ? port->burst : budget;
-}
-
-void tw_report_gone(struct tw_io *io, struct tw_port *port, struct tw_round *r, int error)
-{
-  tw_port_gone(io, port);
-  tw_put_entry(io, r, port->tag, -1, -error, 0);
-}
-
-static void read_file(struct tw_io *io, struct tw_port *port, uint32_t events, struct tw_round *r)
-{
-  const int32_t limit = burst_of(io, port, r->port_budget);
-  const int32_t header = port->header;
-  const size_t room = (size_t)header + (size_t)r->slot_bytes;
-  for (int32_t left = limit; left > 0; left--) {
-    if (r->slot >= r->slots || r->count >= r->capacity || r->bytes >= r->byte_budget) return;
-    const int64_t at = (int64_t)io->rx_slots.at[r->slot] - header;
-    if (r->slot_bytes == 0 || !tw_in_arena(io, at, (int64_t)room)) {
-      io->bad_slot = true;
-      return;
-    }
-    const ssize_t got = read_now(port->fd, io->arena + at, room);
-    if (got <= 0 || got < header) {
-      const int error = why_gone(got, events, left == limit);
-      if (error == 0) {
-        port->burst = left == limit ? 1 : limit - left;
-        return;
-      }
-      tw_report_gone(io, port, r, error);
-      return;
-    }
-    const int32_t length = (int32_t)got - header;
-    /* A TAP cuts what does not fit and does not say so; a slot filled to the last byte is all there is to see. */
-    tw_put_entry(io, r, port->tag, r->slot++, length, (size_t)got == room ? RX_FULL : 0);
-    r->bytes += length;
-  }
-  port->burst = limit < r->port_budget ? limit : 0;
-  port->capped = io->turns;
-}
-
-void tw_read(struct tw_io *io, struct tw_port *port, uint32_t events, struct tw_round *r)
-{
-  if (r->without & SKIP_BURSTS) port->burst = 0;
-  if (port->kind == PORT_FILE) read_file(io, port, events, r);
-  else if (port->kind == PORT_PACKET) tw_read_packet(io, port, events, r);
-  else tw_read_udp(io, port, events, r);
-}
-
 static bool drain_event_fd(int fd)
 {
   uint64_t value;
@@ -283,6 +226,42 @@ void tw_note_time(struct tw_io *io)
   memcpy(io->control.at + CTL_TIME, &milliseconds, sizeof milliseconds);
 }
 
+/* Ports of the wait set that are to be read together. */
+struct ready {
+  struct tw_reading readings[TW_READINGS];
+  int count;
+};
+
+/* Reads them; what has just given something may be near from now on. */
+static void read_ready(struct tw_io *io, struct ready *ready, struct tw_round *r, bool enters)
+{
+  tw_read_files(io, ready->readings, ready->count, r);
+  for (int i = 0; enters && i < ready->count; i++)
+    if (ready->readings[i].events == EPOLLIN) tw_near_enter(io, ready->readings[i].port);
+  ready->count = 0;
+}
+
+/* Reads what is ready, in the order of events but for where it begins. True when the eventfd was signalled. */
+static bool read_events(struct tw_io *io, int count, struct tw_round *r, bool enters)
+{
+  struct ready ready = { .count = 0 };
+  bool woken = false;
+  /* The kernel moves a level-triggered port to the end of its list, but within one batch somebody is always first. */
+  const unsigned first = count > 0 ? (io->looks * SPREADING >> 16) % (unsigned)count : 0;
+  for (int k = 0; k < count; k++) {
+    const struct epoll_event *event = &io->events[(first + (unsigned)k) % (unsigned)count];
+    if (event->data.u64 == UINT64_MAX) woken = drain_event_fd(io->event_fd);
+    if (event->data.u64 >= io->port_count || io->ports[event->data.u64].state != PORT_WATCHED) continue;
+    struct tw_port *port = &io->ports[event->data.u64];
+    r->ready++;
+    if (port->kind == PORT_FILE) ready.readings[ready.count++] = (struct tw_reading){ .port = port, .events = event->events };
+    if (port->kind != PORT_FILE || ready.count == TW_READINGS) read_ready(io, &ready, r, enters);
+    if (port->kind != PORT_FILE) tw_read_socket(io, port, event->events, r);
+  }
+  read_ready(io, &ready, r, enters);
+  return woken;
+}
+
 int32_t tw_turn(struct tw_io *io)
 {
   int32_t *control = io->control.at;
@@ -295,28 +274,16 @@ int32_t tw_turn(struct tw_io *io)
     .capacity = io->rx.length / RX_STRIDE
   };
   const int32_t spin_us = clamp(control[CTL_SPIN_US], 0, TW_MAX_WAIT_MS * 1000);
-  const bool enters = spin_us > 0 && !(r.without & SKIP_NEAR);
-  int32_t slept, woken = 0;
+  int32_t slept;
   io->turns++;
-  control[CTL_TX_FAILED] = send_all(io, r.without);
+  if (control[CTL_RING_LEAST] > 0 && io->ring != NULL) io->ring->least = control[CTL_RING_LEAST];
+  const int32_t sent = send_all(io, &r);
   const int count = wait_ready(io, &r, spin_us, &slept);
-  /* The kernel moves a level-triggered port to the end of its list, but within one batch somebody is always first. */
-  const unsigned first = count > 0 ? (io->looks * SPREADING >> 16) % (unsigned)count : 0;
-  for (int k = 0; k < count; k++) {
-    const struct epoll_event *event = &io->events[(first + (unsigned)k) % (unsigned)count];
-    if (event->data.u64 == UINT64_MAX) {
-      woken = drain_event_fd(io->event_fd);
-    } else if (event->data.u64 < io->port_count && io->ports[event->data.u64].state == PORT_WATCHED) {
-      struct tw_port *port = &io->ports[event->data.u64];
-      r.ready++;
-      tw_read(io, port, event->events, &r);
-      if (enters && event->events == EPOLLIN) tw_near_enter(io, port);
-    }
-  }
+  control[CTL_TX_FAILED] = count_failed(io, sent);
+  control[CTL_WOKEN] = read_events(io, count, &r, spin_us > 0 && !(r.without & SKIP_NEAR));
   /* Not when nothing is to be received: nobody would read what this finds. */
   if (io->suspects > 0 && r.slots > 0 && (slept || io->turns % 64 == 0)) tw_check_suspects(io, &r);
   control[CTL_RX_COUNT] = r.count;
-  control[CTL_WOKEN] = woken;
   control[CTL_SLEPT] = slept;
   control[CTL_EVENTS] = r.ready;
   tw_note_time(io);

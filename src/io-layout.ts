@@ -20,7 +20,8 @@ export const CTL_GSO_FALLBACKS = 12 // out: TX_SENDMSG entries that the kernel d
 export const CTL_RX_REFUSED = 13 // out: reads of packet sockets that gave an error in place of a frame, since the context was made
 export const CTL_TIME = 14 // out: two words, a float64: CLOCK_MONOTONIC in milliseconds at the end of the turn
 export const CTL_WITHOUT = 16 // in: SKIP_ bits
-export const CTL_WORDS = 17 // least length of `control`
+export const CTL_RING_LEAST = 17 // in: reads and writes are submitted together when there are so many; 0: as pays by measurement
+export const CTL_WORDS = 18 // least length of `control`
 
 /** Bits of CTL_WITHOUT, what is not to be done: offer the processor to others while polling, */
 export const SKIP_YIELD = 1
@@ -30,8 +31,10 @@ export const SKIP_BURSTS = 2
 export const SKIP_RECEIVE_BATCH = 4
 /** read ports that gave something a moment ago, while polling, without asking whether they are ready, */
 export const SKIP_NEAR = 8
-/** send many frames for many ports with the help of another thread. */
+/** send many frames for many ports with the help of another thread, */
 export const SKIP_SPREAD = 16
+/** submit several reads and writes by one system call. */
+export const SKIP_RING = 32
 
 /** What a port is, which says how it is read: a TAP (or anything else that read() takes frames from). */
 export const PORT_FILE = 0
@@ -60,7 +63,7 @@ export const TX_SENDMSG = 2
 
 /**
  * An rx entry. [0] tag of the port, [1] index into rxSlots, [2] length of the frame without virtio-net header, [3] flags.
- * Slots are used from the first on, one a frame. When a port's device is gone, [1] is -1 and [2] a negative errno: it takes
+ * Each frame has a slot of its own, in any order. When a port's device is gone, [1] is -1 and [2] a negative errno: it takes
  * no slot, comes once, and the port is not read again.
  *
  * Of a PORT_UDP: [2] length of the payload, which begins 8 bytes before the slot, so that behind a VXLAN header a frame lies where

@@ -35,6 +35,7 @@ export const OPTIMISATIONS = {
   'receive-batch': 'a system call receives one datagram, or one frame of a device',
   'bursts': 'a port is asked for more until it has nothing',
   'polling': 'the thread sleeps as soon as nothing is there, whatever --poll says',
+  'ring': 'every read and write of a device is a system call of its own',
   'spread': 'the thread sends the many frames of a flood alone',
   'near-ports': 'while the thread polls, it asks which ports have something before it reads any',
   'yield': 'the thread does not offer its processor to others while it polls',

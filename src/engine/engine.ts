@@ -16,7 +16,7 @@ import type { Without } from '../optimisations.js'
 import { createOutput } from '../port/output.js'
 import {
   createRings, CTL_RX_COUNT, CTL_RX_SLOTS, CTL_SPIN_US, CTL_TIMEOUT_MS, CTL_TX_COUNT, CTL_TX_FAILED, CTL_WITHOUT, CTL_WOKEN, RX_STRIDE,
-  SKIP_BURSTS, SKIP_NEAR, SKIP_RECEIVE_BATCH, SKIP_SPREAD, SKIP_YIELD, SOCKET_TAGS, TX_SENDMSG, TX_STRIDE, type Io, type Rings
+  SKIP_BURSTS, SKIP_NEAR, SKIP_RECEIVE_BATCH, SKIP_RING, SKIP_SPREAD, SKIP_YIELD, SOCKET_TAGS, TX_SENDMSG, TX_STRIDE, type Io, type Rings
 } from '../port/rings.js'
 import { TX_QUEUE_FULL } from '../reason.js'
 import { createDenials } from '../table/denials.js'
@@ -99,7 +99,7 @@ export const createEngine = (options: EngineOptions) => {
   const { control, rx, rxSlotIds, tx, txPacket, txPort } = rings
   control[CTL_WITHOUT] = (without.includes('yield') ? SKIP_YIELD : 0) | (without.includes('bursts') ? SKIP_BURSTS : 0) |
     (without.includes('receive-batch') ? SKIP_RECEIVE_BATCH : 0) | (without.includes('near-ports') ? SKIP_NEAR : 0) |
-    (without.includes('spread') ? SKIP_SPREAD : 0)
+    (without.includes('spread') ? SKIP_SPREAD : 0) | (without.includes('ring') ? SKIP_RING : 0)
   const { counters, state, app, layer3: interfaceOf } = ports
   const { length, start, next, bytes } = packets
 
@@ -316,7 +316,6 @@ export const createEngine = (options: EngineOptions) => {
       // Packets that waited for a neighbour may be on their way
       if (work[COUNT]! > 0) drainWork()
     }
-    let used = 0
     let arrived = 0
     for (let i = 0; i < count; i++) {
       const e = i * RX_STRIDE
@@ -326,7 +325,6 @@ export const createEngine = (options: EngineOptions) => {
         options.onDeviceLost?.(port, -size)
         continue
       }
-      used++
       arrived += size
       if (port >= SOCKET_TAGS) {
         tunnelPath.receive(rxSlotIds[rx[e + 1]!]!, size, port - SOCKET_TAGS, rx[e + 3]!)
@@ -340,7 +338,7 @@ export const createEngine = (options: EngineOptions) => {
       // One packet to its end before the next: what happens does not depend on how many came in one turn
       if (work[COUNT]! > 0) drainWork()
     }
-    rings.refill(used)
+    rings.refill(count)
     if (count > 0) times[LAST_TRAFFIC] = now
     if (arrived >= BULK_BYTES) times[LAST_BULK] = now
     control[CTL_SPIN_US] = options.busy === true || (now - times[LAST_TRAFFIC]! < SPARSE_MS && now - times[LAST_BULK]! > BULK_MS) ? spinUs : 0

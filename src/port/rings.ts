@@ -54,6 +54,17 @@ export const createRings = (packets: Packets, addresses: Int32Array, batch = 64,
   // In an array: a variable that changes is checked and untagged at each use
   const taken = new Int32Array(3)
 
+  /** What is behind places without a slot moves up. */
+  const closeGaps = (): void => {
+    let kept = 0
+    for (let i = 0; i < slots; i++) {
+      if (rxSlotIds[i]! < 0) continue
+      rxSlotIds[kept] = rxSlotIds[i]!
+      rxSlots[kept++] = rxSlots[i]!
+    }
+    slots = kept
+  }
+
   control[CTL_SLOT_BYTES] = LARGE_DATA
   control[CTL_PORT_BUDGET] = 32
   control[CTL_BYTE_BUDGET] = 1 << 19 // so that what is read is still in the second-level cache when it is written
@@ -94,30 +105,23 @@ export const createRings = (packets: Packets, addresses: Int32Array, batch = 64,
       taken[QUEUED] = 0
     },
 
-    /** Fills the places that the last exchange used (0..used-1) with fresh slots; fewer slots when the pool is low. */
-    refill: (used: number): void => {
-      let kept = 0
-      // Slots are used from the front; what is behind moves up only when the pool cannot fill the gap.
-      for (let i = 0; i < used; i++) {
+    /** Fills the places of the first `count` rx entries' frames with fresh slots; fewer slots when the pool is low. */
+    refill: (count: number): void => {
+      let gaps = 0
+      for (let i = 0; i < count; i++) {
+        const place = rx[i * RX_STRIDE + 1]!
+        if (place < 0) continue
+        const s = gaps === 0 ? packets.takeSlot(LARGE) : -1
+        rxSlotIds[place] = s
+        if (s < 0) gaps++
+        else rxSlots[place] = packets.slotData[s]!
+      }
+      if (gaps > 0) closeGaps()
+      for (; slots < batch; slots++) {
         const s = packets.takeSlot(LARGE)
         if (s < 0) break
-        rxSlotIds[i] = s
-        rxSlots[i] = packets.slotData[s]!
-        kept++
-      }
-      if (kept < used) {
-        for (let i = used; i < slots; i++) {
-          rxSlotIds[kept] = rxSlotIds[i]!
-          rxSlots[kept++] = rxSlots[i]!
-        }
-        slots = kept
-      } else if (slots < batch) {
-        while (slots < batch) {
-          const s = packets.takeSlot(LARGE)
-          if (s < 0) break
-          rxSlotIds[slots] = s
-          rxSlots[slots++] = packets.slotData[s]!
-        }
+        rxSlotIds[slots] = s
+        rxSlots[slots] = packets.slotData[s]!
       }
       control[CTL_RX_SLOTS] = slots
     },

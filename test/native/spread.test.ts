@@ -1,30 +1,35 @@
 /** A flood is sent by two threads: nothing is lost, the frames of one descriptor keep their order, and every entry has its own result. */
 import test, { type ExecutionContext } from 'ava'
+import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { constants, tmpdir } from 'node:os'
+import { closeSync, constants, mkdtempSync, openSync, readdirSync, readSync, rmSync } from 'node:fs'
+import { constants as system, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import {
-  createIo, CTL_TX_COUNT, CTL_TX_FAILED, CTL_WITHOUT, CTL_WORDS, getAffinity, setAffinity, SKIP_SPREAD, TX_SENDMSG, TX_STRIDE, TX_WRITE, TX_WRITEV
+  createIo, CTL_RING_LEAST, CTL_TX_COUNT, CTL_TX_FAILED, CTL_WITHOUT, CTL_WORDS, getAffinity, setAffinity, SKIP_RING, SKIP_SPREAD, TX_SENDMSG, TX_STRIDE, TX_WRITE,
+  TX_WRITEV
 } from '../../src/native.js'
 
-const { EBADF, EINVAL } = constants.errno
+const { EBADF, EINVAL } = system.errno
 const ENTRIES = 1024
 const NOBODY = 9999
+const PIPE = 1 << 16
 
 const threads = (): number => readdirSync('/proc/self/task').length
 
-/** An I/O context, and files that frames are written to. */
+/** An I/O context, and pipes that frames are written to. */
 const setUp = (t: ExecutionContext, files: number) => {
   const words = (n: number) => new Int32Array(new SharedArrayBuffer(n * 4))
   const [control, rx, rxSlots, tx, gather] = [words(CTL_WORDS), words(4), words(1), words(ENTRIES * TX_STRIDE), words(ENTRIES * 2)]
   const arena = new Uint8Array(new SharedArrayBuffer(ENTRIES * 4))
+  control[CTL_RING_LEAST] = 1
   const numbers = new Int32Array(arena.buffer)
   const io = createIo({ arena, control, rx, rxSlots, tx, gather, addresses: words(8), sums: words(3), eventFd: -1 })
   const folder = mkdtempSync(join(tmpdir(), 'spread-'))
   const names = Array.from({ length: files }, (_, i) => join(folder, String(i)))
-  const fds = names.map((name) => openSync(name, 'w'))
+  execFileSync('mkfifo', names)
+  const fds = names.map((name) => openSync(name, constants.O_RDWR | constants.O_NONBLOCK))
   t.teardown(() => {
     io.close()
     for (const fd of fds) closeSync(fd)
@@ -44,9 +49,16 @@ const setUp = (t: ExecutionContext, files: number) => {
       control[CTL_TX_COUNT] = 0
       return entries.map((_, i) => tx[i * TX_STRIDE + 7]!)
     },
-    /** The numbers in each file. */
-    written: (): number[][] => names.map((name) => {
-      const bytes = readFileSync(name)
+    /** The numbers in each pipe. */
+    written: (): number[][] => fds.map((fd) => {
+      const room = Buffer.alloc(PIPE)
+      let length = 0
+      try {
+        length = readSync(fd, room)
+      } catch {
+        // empty
+      }
+      const bytes = room.subarray(0, length)
       return Array.from({ length: bytes.length / 4 }, (_, i) => bytes.readInt32LE(i * 4))
     })
   }
@@ -55,8 +67,10 @@ const setUp = (t: ExecutionContext, files: number) => {
 /** On one processor alone there is none. */
 const HELPERS = getAffinity().length > 1 ? 1 : 0
 
-for (const without of [0, SKIP_SPREAD]) {
-  test(`every frame arrives, in the order of its port${without === 0 ? '' : ', also without a helper'}`, (t) => {
+const LEFT_OUT = [['', 0], [', also without a helper', SKIP_SPREAD], [', also without a ring', SKIP_RING], [', also without both', SKIP_SPREAD | SKIP_RING]] as const
+
+for (const [mode, without] of LEFT_OUT) {
+  test(`every frame arrives, in the order of its port${mode}`, (t) => {
     const { control, fds, send, written } = setUp(t, 200)
     control[CTL_WITHOUT] = without
     const before = threads()
@@ -71,7 +85,7 @@ for (const without of [0, SKIP_SPREAD]) {
       for (const [i, k] of to.entries()) expected[k]!.push(i)
     }
     t.deepEqual(written(), expected)
-    t.is(threads() - before, without === 0 ? HELPERS : 0)
+    t.is(threads() - before, (without & SKIP_SPREAD) === 0 ? HELPERS : 0)
   })
 }
 
