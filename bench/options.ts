@@ -1,5 +1,6 @@
 /** Options of `npm run bench`. */
 import { parseArgs } from 'node:util'
+import { OPTIMISATION_NAMES, type Optimisation } from '../src/optimisations.js'
 import { MICRO_GROUPS } from './micro/run.js'
 import { MEASURES, type Measure } from './paired/scenario.js'
 import { OTHER_SIDES, SCENARIOS, type OtherSide, type Scenario } from './paired/side.js'
@@ -14,6 +15,7 @@ export const USAGE = `npm run bench -- [options]
                     ovs is Open vSwitch's userspace datapath with TSO on TAPs, ovs-packet the same on packet sockets.
                     Installs them where they are not there (Debian packages openvswitch-switch, vde2)
                     policy and policy-vxlan compare Tapway with apps and policies with Tapway without, on the same path
+  --without LIST    a second instance of Tapway beside, without these optimisations (tapway up --without), on the bridge and through the router
   --poll LIST       how Tapway waits: ${POLL_MODES.join(', ')}. All measures are taken in the first, round trips in all.
                     With one mode named, all measures are taken in it
   --runs N          runs of each side, by turns (5)
@@ -31,6 +33,7 @@ export interface BenchOptions {
   footprint: boolean
   polls: readonly Poll[]
   others: readonly OtherSide[]
+  without: readonly Optimisation[]
   runs: number
   seconds: number
   out: string | undefined
@@ -57,7 +60,8 @@ export const readOptions = (argv: string[]): BenchOptions | undefined => {
   const { values } = parseArgs({
     args: argv, allowPositionals: false, options: {
       scenario: { type: 'string' }, only: { type: 'string' }, poll: { type: 'string' }, runs: { type: 'string' }, seconds: { type: 'string' },
-      out: { type: 'string' }, with: { type: 'string' }, help: { type: 'boolean', short: 'h' }
+      out: { type: 'string' }, with: { type: 'string' },
+      without: { type: 'string' }, help: { type: 'boolean', short: 'h' }
     }
   })
   if (values.help === true) return undefined
@@ -72,7 +76,8 @@ export const readOptions = (argv: string[]): BenchOptions | undefined => {
     footprint: parts.includes('footprint'),
     polls: choose('poll', values.poll, POLL_MODES),
     others: values.with === undefined ? [] : choose('with', values.with, OTHER_SIDES),
+    without: values.without === undefined ? [] : choose('without', values.without, OPTIMISATION_NAMES),
     runs, seconds, out: values.out,
-    complete: [values.scenario, values.only, values.poll].every((v) => v === undefined) && runs >= 5 && seconds >= 2
+    complete: [values.scenario, values.only, values.poll, values.without].every((v) => v === undefined) && runs >= 5 && seconds >= 2
   }
 }

@@ -27,9 +27,9 @@ const pairedRows = (rows: readonly Series[]): string[][] => rows.map((r) => [
   goalText(r.ratio, r.goal)
 ])
 
-const OTHERS_HEAD = ['scenario', 'what', 'unit', 'switch', 'its figure', 'tapway', 'tapway by it']
+const OTHERS_HEAD = ['scenario', 'what', 'tapway polls', 'unit', 'switch', 'its figure', 'tapway', 'tapway by it']
 const othersRows = (rows: readonly Series[]): string[][] => rows.flatMap((r) => (r.others ?? []).map((o) => [
-  r.scenario, r.what, r.unit, `${o.name} ${o.version}`, `${o.median}${spread(o.runs)}`, String(r.tapwayMedian), o.ratio.toFixed(2)
+  r.scenario, r.what, r.poll, r.unit, `${o.name} ${o.version}`, `${o.median}${spread(o.runs)}`, String(r.tapwayMedian), o.ratio.toFixed(2)
 ]))
 
 const SINGLE_HEAD = ['group', 'what', 'median', 'unit', 'goal']
@@ -72,14 +72,16 @@ const OTHERS_AIM = 1.3
 
 /** Tapway beside the better of the other switches, one sentence for each measure. */
 const besideOthers = (rows: readonly Series[]): string[] => rows.flatMap((r) => {
-  if (r.others === undefined || r.unit.includes(' per ')) return []
-  const best = r.others.reduce((a, b) => ((moreIsBetter(r.unit) ? b.median > a.median : b.median < a.median) ? b : a))
+  const others = (r.others ?? []).filter((o) => o.name !== 'without')
+  if (others.length === 0 || r.unit.includes(' per ')) return []
+  const best = others.reduce((a, b) => ((moreIsBetter(r.unit) ? b.median > a.median : b.median < a.median) ? b : a))
   const goal = moreIsBetter(r.unit) ? ` (${goalText(best.ratio, { bound: 'at least', value: OTHERS_FLOOR, aim: OTHERS_AIM })})` : ''
   return [`${r.scenario}, ${r.what}: Tapway has ${best.ratio.toFixed(2)} times the ${r.unit} of the better of the others, ${best.name}${goal}.`]
 })
 
 const machineText = (m: Machine, o: Results['options']): string =>
   `${m.cpu}, ${m.cores} cores, ${m.memory_gib} GiB; Linux ${m.kernel}; Node ${m.node} (V8 ${m.v8}); ` +
+  `TCP ${m.tcp}; a system call takes ${m.call_ns} ns; ` +
   `commit ${m.commit}; ${m.date.slice(0, 10)}; medians of ${o.runs} runs of ${o.seconds} s`
 
 const columns: Draw = (head, rows) => {
@@ -110,7 +112,7 @@ const tables = (results: Results, draw: Draw): string => {
     ...table('', PAIRED_HEAD, pairedRows(paired.filter(isBesideKernel))),
     ...list('Where Tapway is slower than the kernel:', slowerThanKernel(paired.filter(isBesideKernel))),
     ...table('Tapway without apps and policies beside Tapway with them, the same path (the kernel takes no part):', POLICY_HEAD, pairedRows(paired.filter(isBesidePlain))),
-    ...table('Beside other switches in user space, in the same runs:', OTHERS_HEAD, othersRows(paired)),
+    ...table('Beside other switches in user space, or Tapway without something, in the same runs:', OTHERS_HEAD, othersRows(paired)),
     ...list('Against the better of them:', besideOthers(paired)),
     ...table('', SINGLE_HEAD, singleRows(singles)),
     ...table('Processor seconds of a run, median. What is missing from the sum is the kernel beside these processes, or others:', CPU_HEAD, cpuRows(paired)),

@@ -4,6 +4,7 @@
  */
 import { cpus } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Optimisation } from '../../src/optimisations.js'
 import { other, paired, type Goal, type Other, type Paired } from '../result.js'
 import { median, rounded } from '../statistics.js'
 import { scope } from './command.js'
@@ -35,6 +36,8 @@ export interface PairedOptions {
   polls: readonly Poll[]
   /** Other switches, measured on the bridge and in the default way of waiting. */
   others: readonly OtherSide[]
+  /** Left out of a second instance, on the bridge and through the router. */
+  without: readonly Optimisation[]
   say: (line: string) => void
 }
 
@@ -184,7 +187,8 @@ export const runScenario = async (scenario: Scenario, o: PairedOptions): Promise
       const leaveTapway = scope()
       try {
         const made = isPolicy(scenario) ? [await createPolicySide('plain', scenario, poll), await createPolicySide('tapway', scenario, poll)]
-          : [await (isVxlan(scenario) ? createVxlanSide('tapway', scenario, poll) : createTapwaySide(scenario, poll))]
+          : isVxlan(scenario) ? [await createVxlanSide('tapway', scenario, poll)]
+          : [await createTapwaySide(scenario, poll), ...(o.without.length === 0 ? [] : [await createTapwaySide(scenario, poll, o.without)])]
         // A polling instance would take a core from the other side's runs
         const tapways = poll === 'busy' ? made : made.map((side) => ({ ...side, pause: () => undefined }))
         const sides = [...(kernel === undefined ? [] : [kernel]), ...tapways, ...(poll === o.polls[0] ? others : [])]

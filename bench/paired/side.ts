@@ -2,10 +2,10 @@
 export const OTHER_SIDES = ['ovs', 'ovs-packet', 'vde'] as const
 export type OtherSide = (typeof OTHER_SIDES)[number]
 
-/** One of the networks that are compared: two hosts, and what joins them. `plain` is Tapway without apps (policy.ts). */
+/** One of the networks that are compared: two hosts, and what joins them. `plain` is Tapway without apps (policy.ts), `without` is it without some of its optimisations. */
 export interface Side {
-  name: 'kernel' | 'tapway' | 'plain' | OtherSide
-  /** Of another switch, what it says it is. */
+  name: 'kernel' | 'tapway' | 'plain' | 'without' | OtherSide
+  /** Of another switch, what it says it is; of Tapway without something, what that is. */
   version?: string
   /** Namespaces of the hosts; the interface is eth0 in both. */
   client: string

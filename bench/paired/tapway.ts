@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { Optimisation } from '../../src/optimisations.js'
 import { atEnd, inNetns, serve, type Program, type Service } from './command.js'
 import { PLANS, type KernelScenario, type Side } from './side.js'
 
@@ -14,10 +15,8 @@ export type Poll = (typeof POLL_MODES)[number]
 /** What `tapway up` does when nothing is said. */
 export const DEFAULT_POLL: Poll = 'adaptive'
 
-const CLIENT = 'bench-t-client'
-const SERVER = 'bench-t-server'
 
-const networkFile = (scenario: KernelScenario): string => {
+const networkFile = (scenario: KernelScenario, client: string, server: string): string => {
   const { clientAddress, serverAddress, prefixLength, gateways } = PLANS[scenario]
   const host = (name: string, bridge: string, address: string, gateway: string | undefined): string => [
     `  ${name}:`,
@@ -31,7 +30,7 @@ const networkFile = (scenario: KernelScenario): string => {
   ]
   return [
     'version: 1', `bridges: { ${[...new Set(bridges)].map((b) => `${b}: {}`).join(', ')} }`, ...router, 'hosts:',
-    host(CLIENT, bridges[0]!, clientAddress, gateways?.[0]), host(SERVER, bridges[1]!, serverAddress, gateways?.[1]), ''
+    host(client, bridges[0]!, clientAddress, gateways?.[0]), host(server, bridges[1]!, serverAddress, gateways?.[1]), ''
   ].join('\n')
 }
 
@@ -47,12 +46,14 @@ export const tapwayUp = (file: string, name: string, ...options: string[]): Prom
  * Starts an instance on the text of a network file, inside a namespace where one is given, and waits until it is ready; it ends with
  * the enclosing scope.
  */
-export const startTapway = (text: string, name: string, poll: Poll, netns?: string, readyMs?: number): Promise<Service> => {
+export const startTapway = (
+  text: string, name: string, poll: Poll, netns?: string, readyMs?: number, options: readonly string[] = []
+): Promise<Service> => {
   const folder = mkdtempSync(join(tmpdir(), 'tapway-bench-'))
   atEnd(() => rmSync(folder, { recursive: true, force: true }))
   const file = join(folder, `${name}.yaml`)
   writeFileSync(file, text)
-  const words = upWords(file, name, poll === DEFAULT_POLL ? [] : ['--poll', poll])
+  const words = upWords(file, name, [...(poll === DEFAULT_POLL ? [] : ['--poll', poll]), ...options])
   return serve(netns === undefined ? words : inNetns(netns, ...words), isReady, readyMs)
 }
 
@@ -64,10 +65,15 @@ export const pausing = (instances: readonly Program[]): Pick<Side, 'pids' | 'pau
   return { pids: instances.map(({ pid }) => pid), pause: toAll('SIGSTOP'), resume: toAll('SIGCONT') }
 }
 
-export const createTapwaySide = async (scenario: KernelScenario, poll: Poll): Promise<Side> => {
-  const instance = await startTapway(networkFile(scenario), 'bench', poll)
+/** `without`: optimisations that are left out, for a side beside the one that has all. */
+export const createTapwaySide = async (scenario: KernelScenario, poll: Poll, without: readonly Optimisation[] = []): Promise<Side> => {
+  const whole = without.length === 0
+  const prefix = whole ? 'bench-t' : 'bench-w'
+  const [client, server] = [`${prefix}-client`, `${prefix}-server`]
+  const options = whole ? [] : ['--without', without.join(',')]
+  const instance = await startTapway(networkFile(scenario, client, server), prefix, poll, undefined, undefined, options)
   const { clientAddress, serverAddress, gateways } = PLANS[scenario]
   return {
-    name: 'tapway', client: CLIENT, server: SERVER, clientAddress, serverAddress, nextHop: gateways?.[0] ?? serverAddress, ...pausing([instance])
+    ...(whole ? { name: 'tapway' } : { name: 'without', version: without.join(', ') }), client, server, clientAddress, serverAddress, nextHop: gateways?.[0] ?? serverAddress, ...pausing([instance])
   }
 }
