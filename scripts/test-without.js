@@ -32,7 +32,7 @@ const SUITES = {
 /** Where an optimisation is in force: that of the kernel suite has no offloads and no tunnels, and none of the first two does I/O. */
 const OF_DEVICES = [
   'offload', 'udp-segment', 'udp-gro', 'uplink', 'receive-batch', 'bursts', 'polling', 'yield', 'batch-thread', 'affinity', 'inlining',
-  'near-ports', 'noqueue', 'bundle', 'spread'
+  'near-ports', 'noqueue', 'bundle', 'spread', 'ring'
 ]
 const OF_TUNNELS = ['coalesce-tcp', 'coalesce-udp', 'coalesce-tunnel', 'peer-cache', 'tunnel-way', 'slices', 'pieces', 'tunnel-gather', 'native-sums', 'policy-cache']
 const suitesOf = (word) => (OF_DEVICES.includes(word) ? ['vxlan', 'system'] : OF_TUNNELS.includes(word) ? ['engine', 'vxlan', 'system'] : Object.keys(SUITES))
