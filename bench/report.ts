@@ -82,7 +82,7 @@ const besideOthers = (rows: readonly Series[]): string[] => rows.flatMap((r) => 
 const machineText = (m: Machine, o: Results['options']): string =>
   `${m.cpu}, ${m.cores} cores, ${m.memory_gib} GiB; Linux ${m.kernel}; Node ${m.node} (V8 ${m.v8}); ` +
   `TCP ${m.tcp}; a system call takes ${m.call_ns} ns; ` +
-  `commit ${m.commit}; ${m.date.slice(0, 10)}; medians of ${o.runs} runs of ${o.seconds} s`
+  `commit ${m.commit}; ${m.date.slice(0, 10)}; medians of ${o.runs} runs of ${o.seconds} s, of one stream and of round trips thrice as many`
 
 const columns: Draw = (head, rows) => {
   const all = [head, ...rows]

@@ -64,8 +64,9 @@ const WHAT: Readonly<Record<Measure, string>> = {
   tcp1: 'TCP, 1 stream', tcp4: 'TCP, 4 streams', tcp8: 'TCP, 8 streams', udp: 'UDP, 60-byte frames', rtt: 'round trip, ping -f'
 }
 const PINGS = 20_000
-/** A flood is over in parts of a second, within which a machine may be slow: so many for one run of other measures. */
-const SHORT_RUNS = 3
+/** So many runs for one of the others: a flood is over in parts of a second, within which a machine may be slow; runs of one stream differ most. */
+const OFTEN = 3
+const OFTENER: readonly Measure[] = ['rtt', 'tcp1']
 
 const once = (measure: Measure, side: Side, seconds: number): Promise<Figures> => {
   switch (measure) {
@@ -122,7 +123,7 @@ const series = async (
 ): Promise<Series[]> => {
   const seen: Seen = {}
   const background: number[] = []
-  const runs = measure === 'rtt' ? o.runs * SHORT_RUNS : o.runs
+  const runs = OFTENER.includes(measure) ? o.runs * OFTEN : o.runs
   for (let i = 1; i <= runs; i++) {
     for (const side of sides) {
       const others = await backgroundPercent()
