@@ -83,6 +83,11 @@ int tw_send_entry(struct tw_io *io, const int32_t *entry)
   return sent == length ? 0 : sent < 0 ? errno : EMSGSIZE;
 }
 
+static void submit(struct tw_io *io)
+{
+  if (io->ring != NULL && io->ring->count > 0) tw_ring_go(io->ring);
+}
+
 /*
  * Sends what is queued, but what the ring has: that goes with the reads that follow, or before anybody waits. Ports that are near will be read at
  * once, so their reads count.
@@ -95,8 +100,11 @@ static int32_t send_all(struct tw_io *io, const struct tw_round *r)
   if (!(r->without & SKIP_SPREAD) && tw_spread(io, r, count)) return count;
   const bool by_ring = tw_ring_pays(io, r, count + (r->slots > 0 ? io->near_count : 0));
   int32_t *entry = io->tx.at;
-  for (int32_t i = 0; i < count; i++, entry += TX_STRIDE)
-    if (!by_ring || !tw_ring_send(io, io->ring, entry)) entry[TX_ERRNO] = tw_send_entry(io, entry);
+  for (int32_t i = 0; i < count; i++, entry += TX_STRIDE) {
+    if (by_ring && tw_ring_send(io, io->ring, entry)) continue;
+    submit(io); /* a flow may leave by two descriptors, a tunnel's socket and its uplink: all entries keep their order */
+    entry[TX_ERRNO] = tw_send_entry(io, entry);
+  }
   return count;
 }
 
@@ -112,11 +120,6 @@ static int32_t count_failed(struct tw_io *io, int32_t count)
     if (error == ENETDOWN || error == ENXIO) tw_suspect(io, entry[TX_FD]);
   }
   return failed;
-}
-
-static void submit(struct tw_io *io)
-{
-  if (io->ring != NULL && io->ring->count > 0) tw_ring_go(io->ring);
 }
 
 static int64_t microseconds(void)
