@@ -19,7 +19,7 @@ fi
 [ $# -eq 0 ] || exec "${isolated[@]}" npx ava "$@"
 
 # Folders of about half of the time; the other half is all the rest
-half='vxlan|guide|kernel'
+half='vxlan|kernel'
 out=$(mktemp)
 trap '[ -z "${other:-}" ] || kill "$other" 2>/dev/null || true; rm -f "$out"' EXIT
 "${isolated[@]}" npx ava "dist/test/@($half)/**/*.test.js" >"$out" 2>&1 &
