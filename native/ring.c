@@ -66,7 +66,7 @@ static void end(const struct tw_op *op)
   op->entry[TX_ERRNO] = op->result == (ssize_t)op->total ? 0 : op->result < 0 ? (int32_t)-op->result : EMSGSIZE;
 }
 
-/* Takes the results there are; a kernel or a descriptor that cannot do it without waiting is asked by calls from now on. */
+/* Takes the results there are. */
 static void collect(struct tw_ring *ring)
 {
   unsigned head = *ring->cq_head;
@@ -80,6 +80,7 @@ static void collect(struct tw_ring *ring)
   atomic_store_explicit((_Atomic unsigned *)ring->cq_head, head, memory_order_release);
 }
 
+/* A kernel or a descriptor that cannot do it without waiting is asked by calls, from now on. */
 void tw_ring_go(struct tw_ring *ring)
 {
   const int count = ring->count;
