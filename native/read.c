@@ -4,8 +4,6 @@
 #include "tapway.h"
 
 #include <errno.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 /* Reads of a port of which nobody knows how much it has; if that is not all, twice as many come next. */
 #define FIRST_READS 4
@@ -70,13 +68,6 @@ static bool take(struct tw_io *io, struct tw_reading *reading, struct tw_round *
   return false;
 }
 
-/* read(2) itself, as write_now in turn.c. */
-static ssize_t read_now(int fd, void *at, size_t length)
-{
-  const ssize_t got = syscall(SYS_read, fd, at, length);
-  return got < 0 ? -errno : got;
-}
-
 /* What a port may be asked for in this turn. */
 struct share {
   int32_t limit, left; /* reads that are allowed, and of them to be made */
@@ -89,7 +80,7 @@ static void read_file(struct tw_io *io, struct tw_reading *reading, struct share
   for (; s->left > 0; s->left--) {
     size_t room;
     uint8_t *at = r->count < r->capacity && r->bytes < r->byte_budget ? place(io, reading->port, r, r->slot, &room) : NULL;
-    if (at == NULL || !take(io, reading, r, r->slot, room, read_now(reading->port->fd, at, room))) return;
+    if (at == NULL || !take(io, reading, r, r->slot, room, tw_call(SYS_read, reading->port->fd, at, room))) return;
     r->slot++;
   }
 }

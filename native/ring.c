@@ -53,17 +53,8 @@ static bool map_ring(struct tw_ring *ring, const struct io_uring_params *p)
 
 static ssize_t do_now(const struct tw_op *op)
 {
-  ssize_t got;
-  if (op->code == IORING_OP_READ) got = syscall(SYS_read, op->fd, op->at, op->length);
-  else if (op->code == IORING_OP_WRITE) got = syscall(SYS_write, op->fd, op->at, op->length);
-  else got = syscall(SYS_writev, op->fd, op->at, op->length);
-  return got < 0 ? -errno : got;
-}
-
-static void end(const struct tw_op *op)
-{
-  if (op->entry == NULL) return;
-  op->entry[TX_ERRNO] = op->result == (ssize_t)op->total ? 0 : op->result < 0 ? (int32_t)-op->result : EMSGSIZE;
+  const long number = op->code == IORING_OP_READ ? SYS_read : op->code == IORING_OP_WRITE ? SYS_write : SYS_writev;
+  return tw_call(number, op->fd, op->at, op->length);
 }
 
 /* Takes the results there are. */
@@ -103,7 +94,7 @@ void tw_ring_go(struct tw_ring *ring)
       ring->least = INT_MAX;
       op->result = do_now(op);
     }
-    end(op);
+    if (op->entry != NULL) op->entry[TX_ERRNO] = tw_send_error(op->result, op->total);
   }
   ring->count = ring->part_count = 0;
 }

@@ -5,13 +5,16 @@
 #ifndef TAPWAY_H
 #define TAPWAY_H
 
+#include <errno.h>
 #include <node_api.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 /* ---- errors (errors.c) ---- */
 
@@ -196,6 +199,22 @@ struct tw_io {
 static inline bool tw_in_arena(const struct tw_io *io, int64_t at, int64_t length)
 {
   return at >= 0 && length >= 0 && at + length <= (int64_t)io->arena_length;
+}
+
+/*
+ * read(2), write(2) or writev(2) itself, by its SYS_ number; -errno when it fails. In a process with threads, those of the C library are cancellation
+ * points, which costs more than the rest of what they do.
+ */
+static inline ssize_t tw_call(long number, int fd, const void *at, size_t length)
+{
+  const ssize_t got = syscall(number, fd, at, length);
+  return got < 0 ? -errno : got;
+}
+
+/* The errno of a send of `total` bytes, or 0, by what it returned. A device that took less than the whole frame did not take the frame. */
+static inline int tw_send_error(ssize_t sent, size_t total)
+{
+  return sent == (ssize_t)total ? 0 : sent < 0 ? (int)-sent : EMSGSIZE;
 }
 
 static inline void tw_put_entry(const struct tw_io *io, struct tw_round *r, int32_t tag, int32_t slot, int32_t length,

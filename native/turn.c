@@ -61,14 +61,7 @@ static int send_gathered(const struct tw_io *io, int fd, int32_t first, int32_t 
   size_t total;
   const int error = tw_gather(io, first, count, TW_IOVECS, parts, &total);
   if (error != 0) return error;
-  const ssize_t sent = writev(fd, parts, count);
-  return sent == (ssize_t)total ? 0 : sent < 0 ? errno : EMSGSIZE;
-}
-
-/* write(2) itself: in a process with threads, that of the C library is a cancellation point, which costs more than the rest of what it does. */
-static ssize_t write_now(int fd, const void *at, size_t length)
-{
-  return syscall(SYS_write, fd, at, length);
+  return tw_send_error(tw_call(SYS_writev, fd, parts, (size_t)count), total);
 }
 
 int tw_send_entry(struct tw_io *io, const int32_t *entry)
@@ -79,8 +72,7 @@ int tw_send_entry(struct tw_io *io, const int32_t *entry)
   if (entry[TX_KIND] == TX_SENDMSG) return tw_send_message(io, entry);
   if (entry[TX_KIND] != TX_WRITE) return EINVAL;
   if (!tw_in_arena(io, at, length)) return EFAULT;
-  const ssize_t sent = write_now(fd, io->arena + at, (size_t)length);
-  return sent == length ? 0 : sent < 0 ? errno : EMSGSIZE;
+  return tw_send_error(tw_call(SYS_write, fd, io->arena + at, (size_t)length), (size_t)length);
 }
 
 static void submit(struct tw_io *io)
