@@ -10,6 +10,8 @@ import {
 /** How long the kernel may take for what we sent at once, and how long we wait for it to send more than we did; milliseconds. */
 const PATIENCE = 500
 const QUIET = 2
+/** How often a frame is sent again whose answer the kernel had no room for: neighbours that hold it give up within 3 seconds. */
+const AGAIN = 10
 /** Ends of TAPs have addresses that no frame of a scenario carries: the kernel takes them for a bridge's own. */
 const portMac = (i: number): string => `02:ee:00:00:00:${(i + 1).toString(16).padStart(2, '0')}`
 
@@ -114,6 +116,15 @@ const buildBridge = (ns: string, netns: number, plan: BridgePlan, ports: RawPort
   ])
 }
 
+/**
+ * ICMP messages that the kernel could not send from a namespace. All namespaces send by one socket a processor: where replies of
+ * any of them wait for a neighbour that does not answer, they fill its buffer, and all the others fall silent.
+ */
+const icmpFailures = (ns: string): number => {
+  const [names, values] = ip('netns', 'exec', ns, 'cat', '/proc/net/snmp').split('\n').filter((l) => l.startsWith('Icmp: '))
+  return Number(values!.split(' ')[names!.split(' ').indexOf('OutErrors')])
+}
+
 const closing = new Set<Promise<void>>()
 
 /** Removing a box takes the kernel longer than making the next one: it is waited for at the end. */
@@ -164,12 +175,26 @@ export const createKernelBox = (plan: Plan): Box => {
   }
   collect(0, 0)
 
+  const send = (from: string, frame: readonly number[], expected: number): Sent[] => {
+    const errno = ports.send(names.indexOf(from), frame)
+    if (errno !== 0) throw new Error(`the kernel refused a frame with errno ${errno}`)
+    return collect(expected, PATIENCE)
+  }
+
+  let failures = 0
+  /** ICMP messages that the kernel had no room for since last asked. */
+  const newFailures = (): number => {
+    const before = failures
+    failures = icmpFailures(ns)
+    return failures - before
+  }
+
   return {
     step: (step, expected) => {
       if ('send' in step) {
-        const errno = ports.send(names.indexOf(step.send), step.frame)
-        if (errno !== 0) throw new Error(`the kernel refused a frame with errno ${errno}`)
-        return collect(expected, PATIENCE)
+        let frames = send(step.send, step.frame, expected)
+        for (let i = 0; i < AGAIN && frames.length < expected && newFailures() > 0; i++) frames = send(step.send, step.frame, expected)
+        return frames
       }
       if ('wait' in step) return collect(Infinity, step.kernel ?? step.wait)
       run(ns, [commandOf(step.change)])
