@@ -7,7 +7,7 @@ const notBuilt = () => {
   process.exitCode = 1
 }
 
-const parts = ['../dist/src/cli/main.js', '../dist/bundle/worker.js', '../build/tapway.node'].map((path) => new URL(path, import.meta.url))
+const parts = ['../dist/bundle/command/main.js', '../dist/bundle/worker.js', '../build/tapway.node'].map((path) => new URL(path, import.meta.url))
 if (!parts.every((part) => existsSync(part))) {
   notBuilt()
 } else {

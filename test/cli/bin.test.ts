@@ -10,7 +10,7 @@ const root = fileURLToPath(new URL('../../../', import.meta.url))
 const bin = join(root, 'bin/tapway.js')
 
 /** As a build would leave them; what is in them does not matter. */
-const PARTS = ['dist/src/cli/main.js', 'dist/bundle/worker.js', 'build/tapway.node']
+const PARTS = ['dist/bundle/command/main.js', 'dist/bundle/worker.js', 'build/tapway.node']
 
 test('it is not built, or not all of it: one line', (t) => {
   for (const missing of [PARTS, ...PARTS.map((part) => [part])]) {
