@@ -93,6 +93,8 @@ export class CaptureOutput {
   readonly finished: Promise<void>
   private finish!: () => void
   private over = false
+  /** Ends the wait for the reader, if there is one. */
+  private goOn = (): void => {}
   /** Somebody closed our stdout: end without a word. */
   private unread = false
   private failure: CaptureError | undefined
@@ -109,6 +111,7 @@ export class CaptureOutput {
     this.finished = new Promise((resolve) => { this.finish = resolve })
     this.filter = options.filter === undefined ? undefined : createFilter(options.filter)
     this.stderr = options.stderr ?? process.stderr
+    this.expectRoom(to)
     if (child === undefined) this.watch(to)
     else this.watchTcpdump(child)
     if (!text) {
@@ -146,11 +149,10 @@ export class CaptureOutput {
     return more || this.over
   }
 
-  /** Resolves when the reader has caught up, or never will. */
+  /** Resolves when the reader has caught up, or never will. For one caller at a time. */
   async drained(): Promise<void> {
-    const { to } = this
-    if (this.over || !to.writableNeedDrain) return
-    await Promise.race([new Promise<void>((resolve) => to.once('drain', resolve).once('close', resolve)), this.finished])
+    if (this.over || !this.to.writableNeedDrain) return
+    await new Promise<void>((resolve) => { this.goOn = resolve })
   }
 
   /** Says how many captures were lost on the way here, in all. */
@@ -184,6 +186,7 @@ export class CaptureOutput {
   private stop(): void {
     this.over = true
     this.finish()
+    this.goOn()
   }
 
   private say(line: string): void {
@@ -206,6 +209,11 @@ export class CaptureOutput {
     const where = this.options.ports.length === 1 ? '' : `${record.port.padEnd(5)} ${record.direction === 'rx' ? 'In ' : 'Out'} `
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
     return `${timeOfDay(record.time)} ${where}${format(view, 0, bytes.length, { link: this.options.link, originalLength: record.length })}\n`
+  }
+
+  /** Once for each stream: a reader may be behind any number of times. */
+  private expectRoom(to: Writable): void {
+    to.on('drain', () => this.goOn()).on('close', () => this.goOn())
   }
 
   private watch(to: Writable): void {
@@ -233,6 +241,7 @@ export class CaptureOutput {
         this.child = undefined
         this.to = this.options.stdout ?? process.stdout
         this.text = true
+        this.expectRoom(this.to)
         if (this.options.stdout === undefined) this.watch(this.to)
       }
     })

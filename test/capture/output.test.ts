@@ -157,6 +157,14 @@ test('a reader that falls behind is waited for', async (t) => {
   go()
   await waiting
   await output.drained() // at once
+  const listeners = slow.listenerCount('close')
+  for (let i = 0; i < 20; i++) {
+    while (output.accept(record(question)));
+    const again = output.drained()
+    while (slow.writableNeedDrain) go()
+    await again
+  }
+  t.is(slow.listenerCount('close'), listeners, 'nothing is left of a wait')
   await output.close()
 })
 
