@@ -19,7 +19,7 @@ fi
 [ $# -eq 0 ] || exec "${isolated[@]}" npx ava "$@"
 
 # Folders of about a third of the time each; the first third is all the rest
-second='vxlan' third='system|guide'
+second='vxlan' third='kernel|engine|guide'
 folder=$(mktemp -d)
 others=()
 trap '[ ${#others[@]} -eq 0 ] || kill "${others[@]}" 2>/dev/null || true; rm -rf "$folder"' EXIT
