@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Sets everything up and runs all tests, with namespaces of their own (scripts/isolated.sh). In three parts side by side: in each, one
-# file after the other, mostly waits for something. What the other two say is printed when all are over.
+# Sets everything up and runs all tests, with namespaces of their own (scripts/isolated.sh). In two halves side by side: in each, one
+# file after the other, mostly waits for something. What the second one says is printed when both are over.
 # Usage: scripts/test.sh [file or pattern of ava ...]    compiled tests, as dist/test/wire/*.test.js; these one after the other
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -18,18 +18,15 @@ fi
 
 [ $# -eq 0 ] || exec "${isolated[@]}" npx ava "$@"
 
-# Folders of about a third of the time each; the first third is all the rest
-second='vxlan' third='kernel|engine|guide'
-folder=$(mktemp -d)
-others=()
-trap '[ ${#others[@]} -eq 0 ] || kill "${others[@]}" 2>/dev/null || true; rm -rf "$folder"' EXIT
-for part in "$second" "$third"; do
-  "${isolated[@]}" npx ava "dist/test/@($part)/**/*.test.js" >"$folder/${#others[@]}" 2>&1 &
-  others+=($!)
-done
+# Folders of about half of the time; the other half is all the rest
+half='vxlan|kernel'
+out=$(mktemp)
+trap '[ -z "${other:-}" ] || kill "$other" 2>/dev/null || true; rm -f "$out"' EXIT
+"${isolated[@]}" npx ava "dist/test/@($half)/**/*.test.js" >"$out" 2>&1 &
+other=$!
 status=0
-"${isolated[@]}" npx ava "dist/test/!($second|$third)/**/*.test.js" || status=$?
-for process in "${others[@]}"; do wait "$process" || status=$?; done
-others=()
-cat "$folder"/*
+"${isolated[@]}" npx ava "dist/test/!($half)/**/*.test.js" || status=$?
+wait "$other" || status=$?
+other=
+cat "$out"
 exit "$status"
