@@ -33,7 +33,10 @@ const someAddress = fc.constantFrom(...special, '240.0.0.1', '169.254.1.1')
 const distant = fc.noBias(fc.nat(0xffff)).map((n) => `10.9.${be16(n).join('.')}`)
 const source = fc.oneof({ weight: 5, arbitrary: fc.constantFrom(A, A2, '10.8.1.1') }, { weight: 3, arbitrary: distant },
   { weight: 1, arbitrary: someAddress }, { weight: 1, arbitrary: anyAddress })
-/** Deviation: the kernel limits unreachables by a further bucket, one a source; so these come from a new source each. */
+/**
+ * Deviation: the kernel limits unreachables by a further bucket, one a source, which without a rate limit is emptied by the first of them when
+ * a tick comes in the middle (inetpeer.c); so these come from a new source each, and once.
+ */
 const isUnreachable = (dst: string): boolean => !/^10\.(1|8|9)\./.test(dst) && !special.includes(dst)
 const destination = fc.oneof(
   { weight: 6, arbitrary: fc.constantFrom(B, '10.9.1.2', '10.8.1.2', A2) }, { weight: 5, arbitrary: fc.constantFrom(NEAR, FAR) },
@@ -98,7 +101,7 @@ netnsTest(test)(`random packets (seed ${SEED})`, (t) => {
   const own = ownAddresses(plan)
   sideBySide(t, plan, RUNS / 2, ({ compare, wait }) => {
     // No shrinking: packets are small, and each is looked at by itself
-    for (const { frame } of fc.sample(packet, { numRuns: RUNS, seed: SEED })) {
+    for (const { frame, dst } of fc.sample(packet, { numRuns: RUNS, seed: SEED })) {
       wait(PAUSE)
       // Deviation: errors quote options as they came, without what the kernel has written into them
       const written = frame.slice(34, 14 + (frame[14]! & 15) * 4)
@@ -108,7 +111,7 @@ netnsTest(test)(`random packets (seed ${SEED})`, (t) => {
         return frames.map((f) => line(f.port, normalise(f.bytes))).map((l) => (whole ? l : summary(l)))
       })
       // What is forwarded is sent once more: now its way is known
-      if (send().some(({ port }) => port === 'eth1')) send()
+      if (send().some(({ port }) => port === 'eth1') && !isUnreachable(dst)) send()
     }
   })
 })
