@@ -1,7 +1,7 @@
 // The data plane's thread, and the benchmarks that run an engine, each as one module (docs/decisions/0012): what another module exports, V8
 // reads anew each time; a constant of the same module it knows when it compiles. And the command, which starts sooner from few files than from 300.
 import { readdirSync } from 'node:fs'
-import { basename, dirname, relative } from 'node:path'
+import { basename, relative } from 'node:path'
 import resolve from '@rollup/plugin-node-resolve'
 
 const COMMAND = 'dist/bundle/command'

@@ -1,7 +1,7 @@
 /** A plan built of the kernel's parts, in a namespace of its own: interfaces are TAPs whose far ends the test holds. */
 import { spawn } from 'node:child_process'
 import { close, openNetns } from '../../src/native.js'
-import { ip, uniqueName, untilUp } from '../helpers/netns.js'
+import { inNs, ip, uniqueName, untilUp } from '../helpers/netns.js'
 import { createRawPorts, type RawPorts } from '../helpers/raw-port.js'
 import {
   BRIDGE_NAME, type Box, type BridgePlan, type FdbEntry, type Plan, type Route, type RouterPlan, type Sent, type Station
@@ -121,7 +121,7 @@ const buildBridge = (ns: string, netns: number, plan: BridgePlan, ports: RawPort
  * any of them wait for a neighbour that does not answer, they fill its buffer, and all the others fall silent.
  */
 const icmpFailures = (ns: string): number => {
-  const [names, values] = ip('netns', 'exec', ns, 'cat', '/proc/net/snmp').split('\n').filter((l) => l.startsWith('Icmp: '))
+  const [names, values] = inNs(ns, 'cat', '/proc/net/snmp').split('\n').filter((l) => l.startsWith('Icmp: '))
   return Number(values!.split(' ')[names!.split(' ').indexOf('OutErrors')])
 }
 
