@@ -3,7 +3,6 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import test from 'ava'
 import type { StatsResult } from '../../src/network/operations.js'
 import { netnsTest, onSweep } from '../helpers/netns.js'
@@ -181,7 +180,7 @@ systemTest('-w - is a stream that tcpdump reads', async (t) => {
   const pings = network.exec('client', 'ping', '-i', '0.05', '-c', '40', '-q', '10.1.2.2')
   const { status, stdout } = await shell
   t.is(status, 0)
-  t.is(linesOf(stdout).length, 2)
+  t.is(linesOf(stdout).length, 2, stdout)
   t.regex(stdout, /ICMP echo re/)
   await pings
 })
@@ -208,7 +207,9 @@ systemTest('filter expressions are those of tcpdump', async (t) => {
   await network.exec('client', 'sh', '-c', 'echo hello | nc -N 10.1.2.2 7777')
   await server.ended
   await ping(network, 1)
-  await sleep(200) // captures are handed out every few milliseconds
+  const read = (file: string, ...words: string[]): string => spawnSync('tcpdump', ['-n', '-r', file, ...words], { encoding: 'utf8' }).stdout
+  await until('all of them have caught up', async () => linesOf(read(all, 'icmp[0] == 0')).length === 6 &&
+    filters.every((filter, i) => read(`${all}.${i}`) === read(all, filter)))
   for (const capture of [everything, ...captures]) await capture.stop('SIGINT')
   for (const [i, filter] of filters.entries()) {
     const ours = tool('tcpdump', '-n', '-r', `${all}.${i}`)
@@ -228,7 +229,10 @@ systemTest('a super-frame is captured whole, -s cuts it', async (t) => {
   await listening('server', 7777)
   await network.exec('client', 'sh', '-c', 'head -c 3000000 /dev/zero | nc -N 10.1.2.2 7777')
   t.is((await server.ended).stdout.trim(), '3000000')
-  await sleep(200)
+  for (const file of [path, `${path}.60`]) {
+    await until('both ends of the connection have gone by', async () =>
+      linesOf(spawnSync('tshark', ['-n', '-r', file, '-Y', 'tcp.flags.fin == 1'], { encoding: 'utf8' }).stdout).length > 1)
+  }
   await whole.stop('SIGINT')
   await short.stop('SIGINT')
   const lengths = linesOf(tool('tshark', '-n', '-r', path, '-T', 'fields', '-e', 'frame.len', '-e', 'frame.cap_len')).map(
@@ -306,5 +310,5 @@ systemTest('captures end with their instance, and a reader that leaves ends its 
   t.is((await network.tapway('down')).status, 0)
   const { status, stdout } = await capture.ended
   t.is(status, 0)
-  t.is(linesOf(stdout).length, 2)
+  t.is(linesOf(stdout).length, 2, stdout)
 })
