@@ -1,6 +1,7 @@
 /** Who sends is remembered with its row (element/tunnel-sender.ts), and the way of its frames (table/bridge-cache.ts): nothing else is different. */
 import test from 'ava'
 import fc from 'fast-check'
+import { assertSame } from '../helpers/same.js'
 import { ethernet, zeros } from '../oracle/naive-frames.js'
 import type { Operation } from '../../src/network/operations.js'
 import { allDrops, BRIDGE, createMachine, refusalOf, TUNNEL, VNI, type Machine, type MachineOptions } from './tunnel-lab.js'
@@ -61,7 +62,7 @@ test('whoever is heard from whom, and whatever is said meanwhile: as if each fra
           fdb: [...network.show({ show: 'fdb' })], links: [...network.show({ show: 'link', dev: BRIDGE }), ...network.show({ show: 'link', dev })]
         }
       })
-      t.deepEqual(one, other)
+      assertSame(t, one, other)
     }
   }), { numRuns: 150 })
 })
