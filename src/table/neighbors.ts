@@ -96,8 +96,8 @@ export const createNeighbors = (options: NeighborsOptions = {}) => {
   const flags = int() // NTF_
   const owner = int() // who made it: 0 learned, else the caller's number
   const probes = int()
-  const queueHead = int().fill(-1) // packets waiting for the address, linked by the pool's `next`
-  const queueTail = int().fill(-1)
+  const queueHead = int() // packets waiting for the address, linked by the pool's `next`; -1: none
+  const queueTail = int()
   const queueCount = int()
   const queueBytes = int()
   const confirmed = float() // milliseconds; last proof that it is reachable
@@ -116,9 +116,11 @@ export const createNeighbors = (options: NeighborsOptions = {}) => {
   let lastScan = -Infinity
   let reached = -Infinity // grain up to which the wheel has been looked at, itself to be looked at again
 
+  // Memory of rows that were never used is never touched, so that an idle table costs address space only.
   const freeRows = int()
   let freeCount = 0
-  for (let row = capacity - 1; row >= 0; row--) freeRows[freeCount++] = row
+  let high = 0 // rows 0..high-1 have been used
+  const count = (): number => high - freeCount
 
   // Buckets hold row + 1, at most half of them taken; linear probing, deletion by shifting back.
   const bits = Math.max(4, 32 - Math.clz32(capacity * 2 - 1))
@@ -236,11 +238,11 @@ export const createNeighbors = (options: NeighborsOptions = {}) => {
 
   /** A new entry in state NONE for a key that is not in the table; -1 when the table is full. The caller sets its state. */
   const create = (iface: number, ip: number, now: number): number => {
-    if (freeCount === 0 && !forcedGc(now)) {
+    if (count() === capacity && !forcedGc(now)) {
       counters.full++
       return -1
     }
-    const row = freeRows[--freeCount]!
+    const row = freeCount > 0 ? freeRows[--freeCount]! : high++
     used[row] = 1
     interfaceOf[row] = iface
     address[row] = ip
@@ -250,6 +252,8 @@ export const createNeighbors = (options: NeighborsOptions = {}) => {
     flags[row] = 0
     owner[row] = 0
     probes[row] = 0
+    queueHead[row] = -1
+    queueTail[row] = -1
     confirmed[row] = -Infinity
     updated[row] = now
     lastUsed[row] = now
@@ -321,7 +325,7 @@ export const createNeighbors = (options: NeighborsOptions = {}) => {
    * entries or more.
    */
   const collect = (now: number): void => {
-    if (capacity - freeCount < gcThresh1) return
+    if (count() < gcThresh1) return
     while (head[FAILED_LIST]! >= 0) {
       counters.collected++
       remove(head[FAILED_LIST]!)
@@ -361,7 +365,7 @@ export const createNeighbors = (options: NeighborsOptions = {}) => {
     queueHead, queueTail, queueCount, queueBytes, confirmed, updated, lastUsed, solicited, timer, counters,
     lookup, create, setState, remove, removeByInterface, expire, collect, scan,
     /** Entries in the table. */
-    count: () => capacity - freeCount,
+    count,
     /** No timer is due before this time (milliseconds; Infinity when none runs). */
     nextTimer: () => (earliest === Infinity ? Infinity : Math.max(earliest, lastScan + TIMER_GRAIN))
   }

@@ -37,22 +37,20 @@ export const createRemotes = (capacity = 16384, seed = 0) => {
   const m2 = spread(seed + 0x3c6ef372) | 1
   const addresses = new Int32Array(new SharedArrayBuffer(capacity * ADDRESS_WORDS * 4))
   const bytes = new Uint8Array(addresses.buffer)
-  const column = (fill = 0) => new Int32Array(capacity).fill(fill)
+  // Memory of rows that were never used is never touched, so that an idle table costs address space only.
+  const column = () => new Int32Array(capacity)
   const kind = column()
   const tunnel = column()
   const vni = column()
-  const next = column(-1) // of the same entry
-  const chain = column(-1) // of the same bucket, or of the free list
+  const next = column() // of the same entry; -1: none
+  const chain = column() // of the same bucket, or of the free list; -1: none
   const pathMtu = column() // largest packet that the underlay takes to there; 0: not told
   const pathMtuUntil = column() // second
   const unreachable = column() // errors of the underlay about it
   const buckets = new Int32Array(BUCKETS).fill(-1)
   let free = -1
+  let high = 0 // rows 0..high-1 have been used
   let changes = 0
-  for (let r = capacity - 1; r >= 0; r--) {
-    chain[r] = free
-    free = r
-  }
   let count = 0
 
   const bucketOf = (t: number, a: number, b: number, c: number, d: number): number => {
@@ -76,9 +74,10 @@ export const createRemotes = (capacity = 16384, seed = 0) => {
   }
 
   const take = (kindOf: number, t: number, family: number, a: number, b: number, c: number, d: number, port: number, id: number): number => {
-    const r = free
-    if (r < 0) return -1
-    free = chain[r]!
+    const r = free < 0 ? high : free
+    if (r === capacity) return -1
+    if (r === high) high++
+    else free = chain[r]!
     count++
     kind[r] = kindOf
     tunnel[r] = t
@@ -141,7 +140,7 @@ export const createRemotes = (capacity = 16384, seed = 0) => {
     /** Gives back the learned rows of `tunnel` (-1: all) that are not marked; returns how many. `marks` has a byte a row. */
     collect: (t: number, marks: Uint8Array): number => {
       const before = count
-      for (let r = 0; r < capacity; r++) {
+      for (let r = 0; r < high; r++) {
         if (kind[r] === REMOTE_LEARNED && marks[r] === 0 && (t < 0 || tunnel[r] === t)) give(r)
       }
       return before - count
