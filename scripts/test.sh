@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Sets everything up and runs all tests, with namespaces of their own (scripts/isolated.sh). In two halves side by side: in each, one
-# file after the other, mostly waits for something. What the second one says is printed when both are over.
+# Sets everything up and runs all tests, with namespaces of their own (scripts/isolated.sh). Two folders side by side: in each, one file after
+# the other, it mostly waits for something. What a folder's tests say is printed when they are over.
 # Usage: scripts/test.sh [file or pattern of ava ...]    compiled tests, as dist/test/wire/*.test.js; these one after the other
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -18,15 +18,26 @@ fi
 
 [ $# -eq 0 ] || exec "${isolated[@]}" npx ava "$@"
 
-# Folders of about half of the time; the other half is all the rest
-half='vxlan|kernel'
-out=$(mktemp)
-trap '[ -z "${other:-}" ] || kill "$other" 2>/dev/null || true; rm -f "$out"' EXIT
-"${isolated[@]}" npx ava "dist/test/@($half)/**/*.test.js" >"$out" 2>&1 &
-other=$!
-status=0
-"${isolated[@]}" npx ava "dist/test/!($half)/**/*.test.js" || status=$?
-wait "$other" || status=$?
-other=
-cat "$out"
+set -m # each job is a process group, so that it ends as a whole
+out=$(mktemp -d)
+trap 'for job in $(jobs -p); do kill -- -"$job" 2>/dev/null || true; done; rm -rf "$out"' EXIT
+part() {
+  local status=0
+  "${isolated[@]}" npx ava "dist/test/$1/**/*.test.js" </dev/null >"$out/$1" 2>&1 || status=$?
+  (flock 9 && echo "$1:" && cat "$out/$1") 9>"$out/.printing"
+  return "$status"
+}
+
+# Those that take longest come first, so that both end at about the same time
+folders=$(printf '%s\n' system vxlan kernel; cd dist/test && find . -name '*.test.js' -printf '%h\n' | cut -d / -f 2 | sort -u)
+status=0 running=0
+for folder in $(awk '!met[$0]++' <<<"$folders"); do
+  [ $running -lt 2 ] || { wait -n || status=$?; running=1; }
+  part "$folder" &
+  running=$((running + 1))
+done
+while [ $running -gt 0 ]; do
+  wait -n || status=$?
+  running=$((running - 1))
+done
 exit "$status"
