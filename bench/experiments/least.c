@@ -1,48 +1,174 @@
 /*
- * The least a switch in user space can be: reads two TAPs by turns without waiting and writes what it gets to the other one.
+ * The least a switch in user space can be: what it reads from one TAP it writes to the other one. In three ways:
  *
- *   least NAMESPACE NAMESPACE    eth0 in both; ends when it is killed
+ *   least poll NAMESPACE NAMESPACE    reads by turns without waiting, a frame at a time
+ *   least wait NAMESPACE NAMESPACE    sleeps by epoll until one has something, and reads what there is, as far as 8 frames
+ *   least ring NAMESPACE NAMESPACE    writes, reads and sleeps by one io_uring_enter; reads stay until a frame comes
+ *
+ * eth0 in both, with TCP super-frames; ends when it is killed.
  */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/if.h>
 #include <linux/if_tun.h>
+#include <linux/io_uring.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#define FRAMES 8
+#define ROOM 70000
+#define ENTRIES 64
+#define WRITTEN (2 * FRAMES) /* as user_data: not a read's */
+#define DO_NOT_WAIT 0x8      /* RWF_NOWAIT */
+
+static unsigned char frames[2][FRAMES][ROOM];
+static int taps[2];
+
+static void fail(const char *what)
+{
+  perror(what);
+  exit(1);
+}
 
 static int open_tap(const char *netns)
 {
   char path[300];
   snprintf(path, sizeof path, "/run/netns/%s", netns);
   const int ns = open(path, O_RDONLY | O_CLOEXEC);
-  if (ns < 0 || setns(ns, CLONE_NEWNET) < 0) return -1;
+  if (ns < 0 || setns(ns, CLONE_NEWNET) < 0) fail(path);
   close(ns);
   struct ifreq request = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
   strcpy(request.ifr_name, "eth0");
   const int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
-  return fd < 0 || ioctl(fd, TUNSETIFF, &request) < 0 ? -1 : fd;
+  if (fd < 0 || ioctl(fd, TUNSETIFF, &request) < 0 || ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6) < 0) fail("/dev/net/tun");
+  return fd;
+}
+
+static long read_frame(int from, int k)
+{
+  return syscall(SYS_read, taps[from], frames[from][k], ROOM);
+}
+
+static void write_frame(int from, int k, long length)
+{
+  syscall(SYS_write, taps[!from], frames[from][k], length);
+}
+
+static void by_polling(void)
+{
+  for (int from = 0;; from = !from) {
+    long length;
+    /* Whoever was written to is the first to answer */
+    while ((length = read_frame(from, 0)) > 0) {
+      write_frame(from, 0, length);
+      from = !from;
+    }
+  }
+}
+
+static void by_waiting(void)
+{
+  const int epoll = epoll_create1(0);
+  for (int i = 0; i < 2; i++) {
+    struct epoll_event event = { .events = EPOLLIN, .data.fd = i };
+    if (epoll_ctl(epoll, EPOLL_CTL_ADD, taps[i], &event) < 0) fail("epoll");
+  }
+  for (;;) {
+    struct epoll_event events[2];
+    const int count = epoll_wait(epoll, events, 2, -1);
+    for (int i = 0; i < count; i++) {
+      const int from = events[i].data.fd;
+      long lengths[FRAMES];
+      int got = 0;
+      while (got < FRAMES && (lengths[got] = read_frame(from, got)) > 0) got++;
+      for (int k = 0; k < got; k++) write_frame(from, k, lengths[k]);
+    }
+  }
+}
+
+/* ---- io_uring ---- */
+
+static int ring;
+static unsigned *sq_tail, sq_mask, *cq_head, *cq_tail, cq_mask, queued;
+static struct io_uring_sqe *sqes;
+static const struct io_uring_cqe *cqes;
+
+static void open_ring(void)
+{
+  struct io_uring_params p = { .flags = IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN };
+  if ((ring = (int)syscall(SYS_io_uring_setup, ENTRIES, &p)) < 0) fail("io_uring_setup");
+  const size_t sq = p.sq_off.array + p.sq_entries * sizeof(unsigned), cq = p.cq_off.cqes + p.cq_entries * sizeof *cqes;
+  char *const at = mmap(NULL, sq > cq ? sq : cq, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring, IORING_OFF_SQ_RING);
+  sqes = mmap(NULL, p.sq_entries * sizeof *sqes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring, IORING_OFF_SQES);
+  if (at == MAP_FAILED || sqes == MAP_FAILED) fail("mmap");
+  sq_tail = (unsigned *)(at + p.sq_off.tail);
+  sq_mask = p.sq_entries - 1;
+  cq_head = (unsigned *)(at + p.cq_off.head);
+  cq_tail = (unsigned *)(at + p.cq_off.tail);
+  cq_mask = p.cq_entries - 1;
+  cqes = (const struct io_uring_cqe *)(at + p.cq_off.cqes);
+  for (unsigned i = 0; i < p.sq_entries; i++) ((unsigned *)(at + p.sq_off.array))[i] = i;
+}
+
+static struct io_uring_sqe *queue(int code, int fd, void *at, long length, unsigned data)
+{
+  struct io_uring_sqe *sqe = &sqes[*sq_tail & sq_mask];
+  *sqe = (struct io_uring_sqe){ .opcode = (__u8)code, .fd = fd, .off = -1ULL, .addr = (__u64)(unsigned long)at, .len = (__u32)length, .user_data = data };
+  __atomic_store_n(sq_tail, *sq_tail + 1, __ATOMIC_RELEASE);
+  queued++;
+  return sqe;
+}
+
+static void queue_read(unsigned data)
+{
+  const unsigned from = data / FRAMES;
+  queue(IORING_OP_READ, taps[from], frames[from][data % FRAMES], ROOM, data);
+}
+
+static void by_ring(void)
+{
+  open_ring();
+  for (unsigned data = 0; data < 2 * FRAMES; data++) if (data % FRAMES < FRAMES / 2) queue_read(data);
+  for (;;) {
+    const long did = syscall(SYS_io_uring_enter, ring, queued, 1, IORING_ENTER_GETEVENTS, NULL, 0);
+    if (did < 0 && errno != EINTR) fail("io_uring_enter");
+    if (did > 0) queued -= (unsigned)did;
+    unsigned again[2 * FRAMES], count = 0, head = *cq_head;
+    for (const unsigned tail = __atomic_load_n(cq_tail, __ATOMIC_ACQUIRE); head != tail; head++) {
+      const struct io_uring_cqe *cqe = &cqes[head & cq_mask];
+      const unsigned data = (unsigned)cqe->user_data, from = data / FRAMES;
+      if (data == WRITTEN) continue;
+      again[count++] = data;
+      if (cqe->res <= 0) continue;
+      struct io_uring_sqe *sqe = queue(IORING_OP_WRITE, taps[!from], frames[from][data % FRAMES], cqe->res, WRITTEN);
+      sqe->rw_flags = DO_NOT_WAIT;
+      sqe->flags = IOSQE_CQE_SKIP_SUCCESS;
+    }
+    __atomic_store_n(cq_head, head, __ATOMIC_RELEASE);
+    for (unsigned i = 0; i < count; i++) queue_read(again[i]);
+  }
 }
 
 int main(int argc, char **argv)
 {
-  static unsigned char frame[70000];
-  const int taps[2] = { argc == 3 ? open_tap(argv[1]) : -1, argc == 3 ? open_tap(argv[2]) : -1 };
-  if (taps[0] < 0 || taps[1] < 0) {
-    perror("least NAMESPACE NAMESPACE");
-    return 1;
+  void (*const way)(void) = argc != 4 ? NULL : strcmp(argv[1], "poll") == 0 ? by_polling : strcmp(argv[1], "wait") == 0 ? by_waiting :
+    strcmp(argv[1], "ring") == 0 ? by_ring : NULL;
+  if (way == NULL) {
+    fputs("usage: least poll|wait|ring NAMESPACE NAMESPACE\n", stderr);
+    return 2;
   }
+  for (int i = 0; i < 2; i++) taps[i] = open_tap(argv[2 + i]);
+  const struct sched_param none = { 0 };
+  if (way != by_polling) sched_setscheduler(0, SCHED_BATCH, &none); /* as Tapway's thread */
   puts("ready");
   fflush(stdout);
-  for (int from = 0;; from = !from) {
-    long length;
-    /* Whoever was written to is the first to answer */
-    while ((length = syscall(SYS_read, taps[from], frame, sizeof frame)) > 0) {
-      syscall(SYS_write, taps[!from], frame, length);
-      from = !from;
-    }
-  }
+  way();
 }

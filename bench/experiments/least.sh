@@ -12,7 +12,7 @@ cc -O2 -Wall -o "$folder/least" least.c
 cc -O2 -Wall -o "$folder/pingflood" ../native/pingflood.c
 cc -O2 -Wall -o "$folder/call" ../native/call.c
 for ns in least-a least-b least-c least-d; do ip netns add $ns; done
-"$folder/least" least-a least-b >"$folder/ready" &
+"$folder/least" poll least-a least-b >"$folder/ready" &
 for _ in $(seq 50); do grep -q ready "$folder/ready" && break; sleep 0.1; done
 ip -n least-c link add eth0 type veth peer name eth0 netns least-d
 number=0
