@@ -23,13 +23,14 @@ out=$(mktemp -d)
 trap 'for job in $(jobs -p); do kill -- -"$job" 2>/dev/null || true; done; rm -rf "$out"' EXIT
 part() {
   local status=0
-  "${isolated[@]}" npx ava "dist/test/$1/**/*.test.js" </dev/null >"$out/$1" 2>&1 || status=$?
+  echo "$1 ..."
+  "${isolated[@]}" node_modules/.bin/ava "dist/test/$1/**/*.test.js" </dev/null >"$out/$1" 2>&1 || status=$?
   (flock 9 && echo "$1:" && cat "$out/$1") 9>"$out/.printing"
   return "$status"
 }
 
-# Those that take longest come first, so that both end at about the same time
-folders=$(printf '%s\n' system vxlan kernel; cd dist/test && find . -name '*.test.js' -printf '%h\n' | cut -d / -f 2 | sort -u)
+# Those that take longest come first, so that both end at about the same time; instances beside what computes rather than beside each other
+folders=$(printf '%s\n' system kernel engine vxlan; cd dist/test && find . -name '*.test.js' -printf '%h\n' | cut -d / -f 2 | sort -u)
 status=0 running=0
 for folder in $(awk '!met[$0]++' <<<"$folders"); do
   [ $running -lt 2 ] || { wait -n || status=$?; running=1; }
