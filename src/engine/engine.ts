@@ -111,7 +111,8 @@ export const createEngine = (options: EngineOptions) => {
   const workPlace = new Int32Array(workPlaces) // what the fast path said
   const work = new Int32Array(2) // in an array: a variable that changes is checked and untagged at each use
   const toInterface = (p: number, port: number): void => {
-    const place = usesFastPath && !capturing ? fastPath.forward(p, port, interfaceOf[port]!) : NOT_PLAIN
+    // Nobody overtakes what waits: of a packet in fragments the last may be plain when the others are not
+    const place = usesFastPath && !capturing && work[COUNT] === 0 ? fastPath.forward(p, port, interfaceOf[port]!) : NOT_PLAIN
     if (place === FORWARDED) return
     const at = (work[HEAD]! + work[COUNT]!++) & (workPlaces - 1)
     workPlace[at] = place

@@ -7,7 +7,7 @@ import type { MemoryLab } from '../helpers/memory-lab.js'
 import { assertSame } from '../helpers/same.js'
 import { isLeftOut } from '../helpers/without.js'
 import { ethernet, ipv4, udp } from '../oracle/naive-frames.js'
-import { createMesh, type Event } from './mesh.js'
+import { carryOut, createMesh, type Event } from './mesh.js'
 import { announce, carry, events, HOSTS, R1 } from './traffic.js'
 
 /** Counts packets that go the short way. */
@@ -68,3 +68,18 @@ for (const [what, change] of Object.entries(CHANGES)) {
     t.is(counter.forwarded >= 3, !isLeftOut('fast-path'), `${counter.forwarded} packets went the short way`)
   })
 }
+
+test('the last fragment, which the second router does not cut again, does not overtake those that it cuts', (t) => {
+  const E = HOSTS[3]
+  const body = udp(A.address, 1000, E.address, 2000, [...Array(1380).keys()].map((n) => n & 255))
+  const packet: Event = { kind: 'frame', port: A.port, frame: [...ethernet(R1[0], A.mac, 0x0800, ipv4(17, A.address, E.address, body, { ttl: 64, flags: 0 }))], offload: {} }
+  const list = [...HOSTS.flatMap((host) => announce(host)), operation({ op: 'link.set', dev: 'eth1', router: 'r2', mtu: 68 }), packet, packet]
+  const short = createMesh()
+  for (const event of list) {
+    carryOut(short, event, new Set())
+    short.run()
+  }
+  const offsets = short.taken(E.port).filter(({ bytes }) => bytes[23] === 17).map(({ bytes }) => (bytes[20]! & 0x1f) * 256 + bytes[21]!)
+  const once = [...Array(28).keys()].map((n) => n * 6).concat(168, 172)
+  t.deepEqual(offsets, [...once, ...once], 'in units of eight bytes')
+})
