@@ -8,18 +8,16 @@
  * eth0 in both, with TCP super-frames; ends when it is killed.
  */
 #define _GNU_SOURCE
+#include "uring.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if.h>
 #include <linux/if_tun.h>
-#include <linux/io_uring.h>
 #include <sched.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -31,12 +29,6 @@
 
 static unsigned char frames[2][FRAMES][ROOM];
 static int taps[2];
-
-static void fail(const char *what)
-{
-  perror(what);
-  exit(1);
-}
 
 static int open_tap(const char *netns)
 {
@@ -96,27 +88,7 @@ static void by_waiting(void)
 
 /* ---- io_uring ---- */
 
-static int ring;
-static unsigned *sq_tail, sq_mask, *cq_head, *cq_tail, cq_mask, queued;
-static struct io_uring_sqe *sqes;
-static const struct io_uring_cqe *cqes;
-
-static void open_ring(void)
-{
-  struct io_uring_params p = { .flags = IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN };
-  if ((ring = (int)syscall(SYS_io_uring_setup, ENTRIES, &p)) < 0) fail("io_uring_setup");
-  const size_t sq = p.sq_off.array + p.sq_entries * sizeof(unsigned), cq = p.cq_off.cqes + p.cq_entries * sizeof *cqes;
-  char *const at = mmap(NULL, sq > cq ? sq : cq, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring, IORING_OFF_SQ_RING);
-  sqes = mmap(NULL, p.sq_entries * sizeof *sqes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring, IORING_OFF_SQES);
-  if (at == MAP_FAILED || sqes == MAP_FAILED) fail("mmap");
-  sq_tail = (unsigned *)(at + p.sq_off.tail);
-  sq_mask = p.sq_entries - 1;
-  cq_head = (unsigned *)(at + p.cq_off.head);
-  cq_tail = (unsigned *)(at + p.cq_off.tail);
-  cq_mask = p.cq_entries - 1;
-  cqes = (const struct io_uring_cqe *)(at + p.cq_off.cqes);
-  for (unsigned i = 0; i < p.sq_entries; i++) ((unsigned *)(at + p.sq_off.array))[i] = i;
-}
+static unsigned queued;
 
 static struct io_uring_sqe *queue(int code, int fd, void *at, long length, unsigned data)
 {
@@ -135,7 +107,7 @@ static void queue_read(unsigned data)
 
 static void by_ring(void)
 {
-  open_ring();
+  open_ring(ENTRIES, IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN);
   for (unsigned data = 0; data < 2 * FRAMES; data++) if (data % FRAMES < FRAMES / 2) queue_read(data);
   for (;;) {
     const long did = syscall(SYS_io_uring_enter, ring, queued, 1, IORING_ENTER_GETEVENTS, NULL, 0);

@@ -4,20 +4,18 @@
  * Prints a line for each kind.
  */
 #define _GNU_SOURCE
+#include "uring.h"
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/if.h>
 #include <linux/if_packet.h>
 #include <linux/if_tun.h>
-#include <linux/io_uring.h>
 #include <net/ethernet.h>
 #include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -31,38 +29,15 @@
 #define REPEATS 200
 #define ETHERTYPE 0x88b5 /* for experiments (IEEE 802) */
 
-static int tap, sender, ring;
-static unsigned *sq_tail, sq_mask, *cq_head, *cq_tail;
-static struct io_uring_sqe *sqes;
+static int tap, sender;
 static unsigned char written[HEADER + FRAME], room[FRAMES][ROOM];
 static struct mmsghdr messages[FRAMES];
-
-static void fail(const char *what)
-{
-  perror(what);
-  exit(1);
-}
 
 static double nanoseconds(void)
 {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
-}
-
-static void open_ring(void)
-{
-  struct io_uring_params p = { 0 };
-  if ((ring = (int)syscall(SYS_io_uring_setup, FRAMES, &p)) < 0) fail("io_uring_setup");
-  const size_t sq = p.sq_off.array + p.sq_entries * sizeof(unsigned), cq = p.cq_off.cqes + p.cq_entries * sizeof(struct io_uring_cqe);
-  char *const at = mmap(NULL, sq > cq ? sq : cq, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring, IORING_OFF_SQ_RING);
-  sqes = mmap(NULL, p.sq_entries * sizeof *sqes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring, IORING_OFF_SQES);
-  if (at == MAP_FAILED || sqes == MAP_FAILED) fail("mmap");
-  sq_tail = (unsigned *)(at + p.sq_off.tail);
-  sq_mask = p.sq_entries - 1;
-  cq_head = (unsigned *)(at + p.cq_off.head);
-  cq_tail = (unsigned *)(at + p.cq_off.tail);
-  for (unsigned i = 0; i < p.sq_entries; i++) ((unsigned *)(at + p.sq_off.array))[i] = i;
 }
 
 static void open_tap(void)
@@ -132,7 +107,7 @@ int main(void)
   written[HEADER + 13] = ETHERTYPE & 0xff;
   for (int i = 0; i < FRAMES; i++) messages[i].msg_hdr = (struct msghdr){ .msg_iov = &part, .msg_iovlen = 1 };
   open_tap();
-  open_ring();
+  open_ring(FRAMES, 0);
   static const struct { const char *name; int code, frames; } kinds[] = {
     { "write", IORING_OP_WRITE, 0 }, { "read", IORING_OP_READ, FRAMES }, { "read, nothing there", IORING_OP_READ, 0 }
   };
