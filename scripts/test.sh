@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sets everything up and runs all tests, with namespaces of their own (scripts/isolated.sh). Two folders side by side: in each, one file after
-# the other, it mostly waits for something. What a folder's tests say is printed when they are over.
+# the other, it mostly waits for something. What a folder's tests say is printed when they are over; why some failed, after all the folders.
 # Usage: scripts/test.sh [file or pattern of ava ...]    compiled tests, as dist/test/wire/*.test.js; these one after the other
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -25,7 +25,9 @@ part() {
   local status=0
   echo "$1 ..."
   "${isolated[@]}" node_modules/.bin/ava "dist/test/$1/**/*.test.js" </dev/null >"$out/$1" 2>&1 || status=$?
-  (flock 9 && echo "$1:" && cat "$out/$1") 9>"$out/.printing"
+  # The runner says why tests failed below a ruled line
+  [ "$status" = 0 ] || sed -n '/^  ─$/,$p' "$out/$1" >>"$out/.failed-$1"
+  (flock 9 && echo "$1:" && if [ "$status" = 0 ]; then cat "$out/$1"; else sed '/^  ─$/,$d' "$out/$1"; fi) 9>"$out/.printing"
   return "$status"
 }
 
@@ -40,5 +42,8 @@ done
 while [ $running -gt 0 ]; do
   wait -n || status=$?
   running=$((running - 1))
+done
+for failed in "$out"/.failed-*; do
+  [ ! -e "$failed" ] || { echo "failed in ${failed##*.failed-}:" && cat "$failed"; }
 done
 exit "$status"
